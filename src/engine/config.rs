@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a session is told when it starts. The element's properties end up here, one to one.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+/// How far this viewer takes part in its swarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum P2pMode {
+    /// HTTP only; no tracker is contacted.
+    Off,
+    /// Downloads from peers without uploading to them.
+    Leech,
+    /// Downloads and uploads.
+    #[default]
+    On,
+}
+
+/// How HTTPS and WSS servers are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Refuse certificates that do not verify.
+    pub strict: bool,
+    /// A PEM file with further certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self { strict: true, ca_file: None }
+    }
+}
+
+/// Where playback is, as the application sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Playback {
+    /// Position on the presentation's timeline.
+    pub position: Duration,
+    /// Whether the position is moving.
+    pub playing: bool,
+}
+
+/// Tells a session where playback is; asked a few times a second.
+pub trait PlaybackClock: Send + Sync {
+    /// None while nothing has been shown yet.
+    fn playback(&self) -> Option<Playback>;
+}
+
+/// Everything that a session needs to know.
+#[derive(Clone)]
+pub struct Config {
+    /// The playlist, with scheme http or https.
+    pub location: Url,
+    /// WebTorrent trackers, ws or wss; none means no swarm.
+    pub trackers: Vec<Url>,
+    /// Swarm id; the playlist's URL without its query when None.
+    pub swarm_id: Option<String>,
+    /// STUN server as `stun://host:port`.
+    pub stun_server: Option<String>,
+    /// TURN servers as `turn(s)://user:password@host:port`.
+    pub turn_servers: Vec<String>,
+    /// Local addresses that ICE may use; empty means all of the machine's but loopback.
+    pub ice_addresses: Vec<IpAddr>,
+    pub max_peers: usize,
+    pub p2p: P2pMode,
+    /// Bits a second; 0 means unlimited.
+    pub max_upload_rate: u64,
+    /// How far ahead of playback segments are fetched.
+    pub buffer_duration: Duration,
+    /// Upper bound of the bytes held for playback and for other viewers.
+    pub max_memory: u64,
+    pub user_agent: String,
+    /// Sent with each HTTP request.
+    pub extra_headers: Vec<(String, String)>,
+    /// Bits a second; 0 means unknown.
+    pub connection_speed: u64,
+    /// How long an HTTP request may be silent.
+    pub timeout: Duration,
+    /// Further tries of a failed HTTP request.
+    pub retries: u32,
+    pub tls: TlsConfig,
+    pub clock: Arc<dyn PlaybackClock>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("location", &self.location.as_str())
+            .field("p2p", &self.p2p)
+            .finish_non_exhaustive()
+    }
+}

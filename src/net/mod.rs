@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Floor 3: the outside world: HTTP, data channels, the tracker's socket.
+//!
+//! The types of `reqwest`, `webrtc` and `tokio-tungstenite` stop here.
+
+pub mod data_channel;
+pub mod tracker_client;
