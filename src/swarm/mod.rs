@@ -2,3 +2,9 @@
 
 //! Floor 1: who has it, and how do peers and trackers talk? Identities, the peers' wire commands
 //! and the tracker's messages; pure.
+
+pub mod client;
+pub mod election_hash;
+pub mod identity;
+pub mod segment_id;
+pub mod wire;
