@@ -6,5 +6,7 @@
 pub mod client;
 pub mod election_hash;
 pub mod identity;
+pub mod ids;
 pub mod segment_id;
+pub mod tracker_messages;
 pub mod wire;
