@@ -2,13 +2,34 @@
 
 //! Floor 4: carries out what a viewer asks for, and keeps the bytes.
 //!
-//! A [`Session`] is one presentation being played. It owns a task that drives the pure viewer,
-//! its HTTP fetches and its swarm; the element reads from it through a [`TrackReader`].
+//! A [`Session`] is one presentation being played. It owns a task, the *driver*, that runs the pure
+//! viewer, its HTTP fetches and its swarm; the element reads from it through a [`TrackReader`].
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `session` | the face: start, seek, statistics, events |
+//! | `driver` | the task: what happens goes into the viewer, what it wants is carried out |
+//! | `playlists` | loading and refreshing playlists |
+//! | `fetcher` | HTTP requests for segments |
+//! | `mesh` | trackers, offers and links |
+//! | `store` | the bytes |
+//! | `pump` | which bytes go out next |
+//! | `output` | the way out of the task |
 
 mod config;
+mod driver;
+mod fetcher;
+mod mesh;
 mod output;
+mod playlists;
+mod pump;
+mod report;
+mod runtime;
 mod session;
+mod soundness;
+mod store;
 
 pub use config::{Config, P2pMode, Playback, PlaybackClock, TlsConfig};
 pub use output::{Item, SegmentStart, TrackReader};
-pub use session::{Event, PeerStats, Session, SessionError, Stats, TrackInfo};
+pub use report::{PeerStats, Stats};
+pub use session::{Event, Session, SessionError, TrackInfo};

@@ -2,9 +2,14 @@
 
 //! The way of a track's bytes from the session to the thread that pushes them downstream.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::runtime::RUNTIME;
 
 /// What a track has to push next.
 #[derive(Clone, Debug)]
@@ -22,7 +27,8 @@ pub enum Item {
 /// What is known of a segment before its bytes.
 #[derive(Clone, Debug)]
 pub struct SegmentStart {
-    /// Position of the segment's start on the presentation's timeline.
+    /// Position of the segment's start on the presentation's timeline. It may jump: after a seek, and on
+    /// live when segments had to be left out.
     pub position: Duration,
     pub duration: Duration,
     /// The bytes do not continue those before: first segment, after a seek, a discontinuity, a skipped
@@ -33,17 +39,101 @@ pub struct SegmentStart {
     pub init: Option<Bytes>,
 }
 
-/// The reading end of a track, used by one thread.
-pub struct TrackReader {}
+/// Items that may wait to be pushed. Segments themselves wait in the session's store, so this is only
+/// what keeps the pushing thread busy.
+const DEPTH: usize = 32;
+
+/// The two ends of a track's way out.
+pub(super) fn channel() -> (TrackWriter, TrackReader) {
+    let (sender, receiver) = mpsc::channel(DEPTH);
+    let generation = Arc::new(AtomicU64::new(0));
+    let reader = TrackReader {
+        receiver: tokio::sync::Mutex::new(receiver),
+        interrupted: watch::Sender::new(false),
+        generation: generation.clone(),
+    };
+    (TrackWriter { sender, generation: 0 }, reader)
+}
+
+/// An item, and after how many seeks it was sent.
+type Stamped = (u64, Item);
+
+/// The session's end.
+pub(super) struct TrackWriter {
+    sender: mpsc::Sender<Stamped>,
+    generation: u64,
+}
+
+impl TrackWriter {
+    /// What is sent from now on belongs to this seek.
+    pub fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// Sends if there is room.
+    pub fn try_send(&self, item: Item) -> Result<(), Full> {
+        self.sender.try_send((self.generation, item)).map_err(|_| Full)
+    }
+
+    /// Waits until [`TrackWriter::try_send`] has a chance.
+    pub async fn writable(&self) {
+        // An error means that the reader is gone, and with it the session: whoever waits is being ended.
+        if self.sender.reserve().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.sender.capacity() > 0
+    }
+}
+
+/// The reader has enough for now.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// The reading end of a track, used by one thread at a time.
+pub struct TrackReader {
+    receiver: tokio::sync::Mutex<mpsc::Receiver<Stamped>>,
+    interrupted: watch::Sender<bool>,
+    generation: Arc<AtomicU64>,
+}
 
 impl TrackReader {
     /// Waits for the next item. None once [`TrackReader::interrupt`] was called or the session is gone.
+    /// Must not be called from a task of the session's runtime.
     pub fn next(&self) -> Option<Item> {
-        None
+        let mut interrupted = self.interrupted.subscribe();
+        RUNTIME.block_on(async {
+            tokio::select! {
+                biased;
+                _ = interrupted.wait_for(|interrupted| *interrupted) => None,
+                item = self.receive() => item,
+            }
+        })
+    }
+
+    async fn receive(&self) -> Option<Item> {
+        let mut receiver = self.receiver.lock().await;
+        loop {
+            let (generation, item) = receiver.recv().await?;
+            if generation >= self.generation.load(Ordering::Acquire) {
+                return Some(item);
+            }
+        }
     }
 
     /// Makes the present and all further calls of `next` return None until [`TrackReader::resume`].
-    pub fn interrupt(&self) {}
+    pub fn interrupt(&self) {
+        self.interrupted.send_replace(true);
+    }
 
-    pub fn resume(&self) {}
+    pub fn resume(&self) {
+        self.interrupted.send_replace(false);
+    }
+
+    /// Drops everything that was sent before this seek.
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Release);
+    }
 }

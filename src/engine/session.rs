@@ -1,25 +1,39 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One presentation being played.
+//! One presentation being played, as the element sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::{Config, TrackReader};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::driver::Driver;
+use super::output;
+use super::runtime::RUNTIME;
+use super::{Config, Stats, TrackReader};
 
 /// What went wrong, in words for the user.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SessionError {
+    /// The playlist or a segment is not there.
     #[error("{0}")]
     NotFound(String),
+    /// The server refuses it.
     #[error("{0}")]
     NotAuthorized(String),
+    /// The network or the server failed.
     #[error("{0}")]
     Connection(String),
+    /// What came is not what it should be.
     #[error("{0}")]
     Format(String),
+    /// The stream uses something that this version cannot do.
     #[error("{0}")]
     Unsupported(String),
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Settings(String),
 }
 
 /// A track that the element shows as a pad.
@@ -39,78 +53,88 @@ pub enum Event {
     Error(SessionError),
 }
 
-/// Counters since the session began, and gauges.
-#[derive(Clone, Debug, Default)]
-pub struct Stats {
-    /// Segment bytes that came over HTTP.
-    pub http_bytes: u64,
-    /// Segment bytes that came from peers and were used.
-    pub peer_bytes: u64,
-    /// Segment bytes sent to peers.
-    pub upload_bytes: u64,
-    /// Bytes fetched twice because a hedge and a peer raced.
-    pub wasted_bytes: u64,
-    /// Races started because a deadline came near.
-    pub hedges: u64,
-    pub stalls: u64,
-    pub stalled_time: Duration,
-    /// Segments that live playback had to leave out.
-    pub skipped_segments: u64,
-    /// Viewers of this stream as the tracker counts them.
-    pub swarm_size: u64,
-    /// Media ahead of the playback position, fetched or pushed.
-    pub buffer_level: Duration,
-    /// From the session's start to the first byte handed downstream.
-    pub startup_time: Option<Duration>,
-    /// Estimated HTTP throughput, bits/s; 0 while unknown.
-    pub http_rate: u64,
-    /// URL of the media playlist in use.
-    pub variant_uri: String,
-    /// Its BANDWIDTH, bits/s; 0 for a bare media playlist.
-    pub variant_bandwidth: u64,
-    pub peers: Vec<PeerStats>,
+/// A seek, the latest of which counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seek {
+    /// How many there have been, this one included.
+    pub generation: u64,
+    pub position: Duration,
 }
 
+/// What the driver lets the element see.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    /// Start and end of what can be sought; None before the presentation is known.
+    pub window: Option<(Duration, Duration)>,
+    pub duration: Option<Duration>,
+    pub live: bool,
+    pub stats: Stats,
+}
+
+/// A snapshot that the driver writes and the element reads.
 #[derive(Clone, Debug, Default)]
-pub struct PeerStats {
-    pub id: String,
-    pub downloaded: u64,
-    pub uploaded: u64,
-    /// Recent download rate, bits/s.
-    pub rate: u64,
-    pub round_trip: Option<Duration>,
+pub(super) struct Shared(Arc<Mutex<Snapshot>>);
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, Snapshot> {
+        // Plain values: nothing can be half written.
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
 }
 
 /// A running presentation; dropping it ends everything that it started.
-pub struct Session {}
+pub struct Session {
+    shared: Shared,
+    reader: Arc<TrackReader>,
+    seek: watch::Sender<Seek>,
+    _running: DropGuard,
+}
 
 impl Session {
     /// Starts fetching at once. `on_event` is called from a runtime thread and must not block for long.
-    pub fn start(_config: Config, _on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        Self {}
+    pub fn start(config: Config, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        let shared = Shared::default();
+        let (seek, seeks) = watch::channel(Seek::default());
+        let (writer, reader) = output::channel();
+        let reader = Arc::new(reader);
+        let running = CancellationToken::new();
+        let driver = Driver::new(config, shared.clone(), Box::new(on_event), writer, reader.clone(), seeks);
+        let stopped = running.clone();
+        RUNTIME.spawn(async move { driver.run(stopped).await });
+        Self { shared, reader, seek, _running: running.drop_guard() }
     }
 
     /// Goes to `position` on the presentation's timeline, clamped to what can be played. Readers give
     /// nothing older from the moment this returns. Gives the position actually taken: items start with the
     /// segment that holds it.
     pub fn seek(&self, position: Duration) -> Duration {
+        let position = match self.shared.lock().window {
+            Some((start, end)) => position.clamp(start, end.max(start)),
+            None => position,
+        };
+        self.seek.send_modify(|seek| {
+            *seek = Seek { generation: seek.generation + 1, position };
+            self.reader.set_generation(seek.generation);
+        });
         position
     }
 
     /// The range that can be sought now: for live, the playlist's window.
     pub fn seekable(&self) -> Option<(Duration, Duration)> {
-        None
+        self.shared.lock().window
     }
 
+    /// None for live, and before the presentation is known.
     pub fn duration(&self) -> Option<Duration> {
-        None
+        self.shared.lock().duration
     }
 
     pub fn is_live(&self) -> bool {
-        false
+        self.shared.lock().live
     }
 
+    /// As of at most a quarter of a second ago.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        self.shared.lock().stats.clone()
     }
 }

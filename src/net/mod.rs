@@ -5,4 +5,6 @@
 //! The types of `reqwest`, `webrtc` and `tokio-tungstenite` stop here.
 
 pub mod data_channel;
+pub mod http;
+pub mod tls;
 pub mod tracker_client;

@@ -1,3 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Floor 2: where does each byte come from? Estimates, election and the plan; pure.
+//! Floor 2: where does each byte come from? Estimates, election and the decision; pure.
+//!
+//! Everything is driven by *slack*: the time left until playback needs a segment. While there is
+//! slack, peers deliver; when it runs down to what HTTP itself needs plus a margin, HTTP fetches
+//! what is missing, so trouble among peers costs bytes and not playback.
+
+pub mod decision;
+pub mod election;
+pub mod estimate;
+
+pub use decision::{Choice, PeerWork, Policy, Situation, decide};
+pub use election::{Seat, seat};
+pub use estimate::{DeliveryEstimate, ThroughputMeter};

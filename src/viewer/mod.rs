@@ -1,3 +1,280 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Floor 3: one whole viewer as a pure machine.
+//! Floor 3: one whole viewer of one stream, as a pure machine.
+//!
+//! It knows the stream's segments, where playback is, what the peers say they hold and what is on
+//! its way; from these it decides what to fetch from where, what to give to whom and what to drop.
+//! It deals in byte ranges and never sees a payload. Whoever drives it tells it what happened with
+//! `handle_*`, carries out what [`Viewer::poll_action`] gives, and calls again no later than
+//! [`Viewer::poll_timeout`].
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `planning` | which segments are wanted, and a pass of the switcher over them |
+//! | `fetches` | HTTP requests: their start, bytes, end and failures |
+//! | `peers` | channels and commands of peers, and the bytes they send |
+//! | `serving` | uploads and announcements |
+//! | `memory` | what is kept and what is dropped |
+
+mod accounting;
+mod config;
+mod fetches;
+mod holding;
+mod memory;
+mod peers;
+mod planning;
+mod serving;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::swarm::{Command, PeerId, SegmentId};
+use crate::switcher::DeliveryEstimate;
+
+pub use accounting::Counters;
+pub use config::{SegmentSpec, ViewerConfig};
+pub use fetches::{Confirmation, FetchFailure};
+pub use holding::Placement;
+use holding::{Holding, State};
+pub use peers::PeerReport;
+use peers::RemotePeer;
+use upload::Budget;
+
+/// Names a peer's channel; the driver's choice, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey(pub u64);
+
+/// Names an HTTP request; the viewer's choice, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FetchId(pub u64);
+
+/// What the viewer wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Fetch the segment over HTTP from this offset to its end.
+    Fetch { fetch: FetchId, segment: SegmentId, offset: u64 },
+    /// Stop an HTTP request; nothing needs to be reported of it any more.
+    CancelFetch { fetch: FetchId },
+    /// Send a command to a peer.
+    Command { peer: PeerKey, command: Command },
+    /// Send these bytes of a segment to a peer, after the commands before.
+    Upload { peer: PeerKey, segment: SegmentId, range: Range<u64> },
+    /// Look whether the framing of this whole segment is sound and report with
+    /// [`Viewer::handle_checked`].
+    Check { segment: SegmentId },
+    /// Forget a segment.
+    Evict { segment: SegmentId },
+    /// The segment cannot be had, from nobody.
+    Unavailable { segment: SegmentId, failure: FetchFailure },
+    /// A peer knows of segments that our playlist does not have yet.
+    ReloadPlaylist,
+    /// Close a peer's channel. The viewer has forgotten it already.
+    Drop { peer: PeerKey, reason: &'static str },
+}
+
+/// Playback as last heard.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    position: Duration,
+    at: Instant,
+    playing: bool,
+}
+
+/// One viewer of one stream.
+#[derive(Debug)]
+pub struct Viewer {
+    config: ViewerConfig,
+    /// In play order, ids ascending.
+    segments: Vec<SegmentSpec>,
+    live: bool,
+    /// The segment that goes out next or is going out.
+    cursor: Option<SegmentId>,
+    clock: Option<Clock>,
+    holdings: BTreeMap<SegmentId, Holding>,
+    peers: BTreeMap<PeerKey, RemotePeer>,
+    http: DeliveryEstimate,
+    /// Bytes and playing time of whole segments, for guessing the size of others.
+    seen: (u64, Duration),
+    budget: Budget,
+    /// Whose turn it is to be served.
+    turn: PeerKey,
+    next_fetch: u64,
+    announce_at: Option<Instant>,
+    /// Newest segment of ours at which a reload was asked for.
+    reload_asked_at: Option<SegmentId>,
+    counters: Counters,
+    /// Something has changed since the last pass of the switcher.
+    dirty: bool,
+    wake: Option<Instant>,
+    actions: VecDeque<Action>,
+}
+
+impl Viewer {
+    pub fn new(config: ViewerConfig) -> Self {
+        Self {
+            budget: Budget::new(config.max_upload_rate),
+            config,
+            segments: Vec::new(),
+            live: false,
+            cursor: None,
+            clock: None,
+            holdings: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            http: DeliveryEstimate::default(),
+            seen: (0, Duration::ZERO),
+            turn: PeerKey(0),
+            next_fetch: 0,
+            announce_at: None,
+            reload_asked_at: None,
+            counters: Counters::default(),
+            dirty: false,
+            wake: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// The playlist has been (re)loaded. `segments` in play order with ascending ids.
+    pub fn handle_segments(&mut self, segments: Vec<SegmentSpec>, live: bool) {
+        debug_assert!(segments.is_sorted_by_key(|s| s.id));
+        for spec in &segments {
+            if let (Some(size), Some(holding)) = (spec.size, self.holdings.get_mut(&spec.id)) {
+                holding.total.get_or_insert(size);
+            }
+        }
+        self.segments = segments;
+        self.live = live;
+        self.dirty = true;
+    }
+
+    /// The output has come to `segment`: it and those after it are wanted.
+    pub fn handle_cursor(&mut self, segment: SegmentId) {
+        self.cursor = Some(segment);
+        self.dirty = true;
+    }
+
+    /// The output jumps to `segment`, at the start or for a seek: nothing waits.
+    pub fn handle_seek(&mut self, segment: SegmentId) {
+        self.cursor = Some(segment);
+        self.clock = None;
+        self.dirty = true;
+        let wanted: Vec<SegmentId> = self.wanted().iter().map(|s| s.id).collect();
+        let running: Vec<SegmentId> =
+            self.holdings.iter().filter(|(_, h)| h.http.is_some()).map(|(id, _)| *id).collect();
+        for id in running.into_iter().filter(|id| !wanted.contains(id)) {
+            self.cancel_http(id);
+        }
+        for holding in self.holdings.values_mut() {
+            // A new start is a new chance.
+            holding.exhausted = false;
+            holding.failures = 0;
+            holding.not_before = None;
+        }
+    }
+
+    /// Playback is at `position` on the presentation's timeline.
+    pub fn handle_playback(&mut self, now: Instant, position: Duration, playing: bool) {
+        self.clock = Some(Clock { position, at: now, playing });
+        self.dirty = true;
+    }
+
+    /// The origin began anew: the numbers known so far name other segments now.
+    pub fn handle_restart(&mut self) {
+        let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
+        for segment in held {
+            self.evict(segment);
+        }
+    }
+
+    /// A moment given by [`Viewer::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self) {
+        self.dirty = true;
+    }
+
+    /// The framing of a segment has been looked at.
+    pub fn handle_checked(&mut self, segment: SegmentId, sound: bool) {
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        if holding.state != State::Checking {
+            return;
+        }
+        if sound {
+            self.finish(segment);
+        } else {
+            self.reject(segment, "sent a segment that is not sound");
+        }
+    }
+
+    /// The next thing to do, or None when there is nothing before [`Viewer::poll_timeout`].
+    pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        if self.actions.is_empty() {
+            if std::mem::take(&mut self.dirty) {
+                self.wake = None;
+                self.plan(now);
+                self.trim();
+            }
+            self.announce(now);
+            self.serve(now);
+        }
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Viewer::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.wake
+    }
+
+    /// Bytes of a segment that may be shown now, and whether these are all.
+    pub fn readable(&self, segment: SegmentId) -> (u64, bool) {
+        self.holdings.get(&segment).map_or((0, false), |h| (h.readable(), h.is_complete()))
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Measured HTTP throughput in bytes a second.
+    pub fn http_rate(&self) -> Option<f64> {
+        self.http.rate()
+    }
+
+    /// Whole segments held from the cursor on without a gap: how far playback is safe.
+    pub fn buffered_until(&self) -> Option<Duration> {
+        let mut until = None;
+        for spec in self.from_cursor() {
+            if !self.holdings.get(&spec.id).is_some_and(Holding::is_complete) {
+                break;
+            }
+            until = Some(spec.end());
+        }
+        until
+    }
+
+    /// Number of peers with an open channel.
+    pub fn peer_count(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub fn has_peer(&self, id: &PeerId) -> bool {
+        self.peers.values().any(|peer| peer.state.id == *id)
+    }
+
+    fn spec(&self, segment: SegmentId) -> Option<&SegmentSpec> {
+        let index = self.segments.binary_search_by_key(&segment, |s| s.id).ok()?;
+        self.segments.get(index)
+    }
+
+    /// The segments from the cursor on.
+    fn from_cursor(&self) -> &[SegmentSpec] {
+        let Some(cursor) = self.cursor else { return &[] };
+        let first = self.segments.partition_point(|s| s.id < cursor);
+        &self.segments[first..]
+    }
+
+    /// Be called again no later than `at`.
+    fn wake_at(&mut self, at: Instant) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Which bytes go out next: walks along the timeline and hands over what may be shown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::output::{Item, SegmentStart, TrackWriter};
+use super::store::Store;
+use crate::manifest::{Init, PlacedSegment, Timeline};
+use crate::swarm::SegmentId;
+
+/// What the pump needs or has done.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// It has come to this segment.
+    Cursor(SegmentId),
+    /// It cannot go on without this initialisation segment.
+    NeedInit(Arc<Init>),
+    /// It left out so many segments: live playback had fallen behind the playlist, or they were gaps.
+    Skipped(u64),
+    /// The first byte has gone out.
+    FirstByte,
+    /// Everything has gone out.
+    Ended,
+}
+
+/// Initialisation segments kept: a stream has one, or a few that alternate.
+const MAX_INITS: usize = 8;
+
+pub struct Pump {
+    writer: TrackWriter,
+    /// Number of the segment that goes out; None before the start.
+    cursor: Option<i64>,
+    /// Bytes of it that have gone out.
+    offset: u64,
+    started: bool,
+    /// The next segment does not continue the last.
+    discontinuity: bool,
+    /// Discontinuity sequence and initialisation segment of the last segment that went out.
+    last: Option<(u64, Option<Arc<Init>>)>,
+    inits: Vec<(Arc<Init>, Bytes)>,
+    ended: bool,
+    any_byte: bool,
+    /// End of what has gone out, on the presentation's timeline.
+    pub pushed: Duration,
+}
+
+impl Pump {
+    pub fn new(writer: TrackWriter) -> Self {
+        Self {
+            writer,
+            cursor: None,
+            offset: 0,
+            started: false,
+            discontinuity: true,
+            last: None,
+            inits: Vec::new(),
+            ended: false,
+            any_byte: false,
+            pushed: Duration::ZERO,
+        }
+    }
+
+    pub fn cursor(&self) -> Option<SegmentId> {
+        self.cursor.map(SegmentId)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Goes to the segment of this number, at `position`: at the start or for the seek that `generation`
+    /// counts.
+    pub fn go_to(&mut self, number: i64, position: Duration, generation: u64) {
+        self.writer.set_generation(generation);
+        self.move_to(number);
+        self.discontinuity = true;
+        self.ended = false;
+        self.pushed = position;
+    }
+
+    /// The initialisation segment asked for is here.
+    pub fn add_init(&mut self, init: Arc<Init>, bytes: Bytes) {
+        if self.inits.len() >= MAX_INITS {
+            self.inits.remove(0);
+        }
+        self.inits.push((init, bytes));
+    }
+
+    /// Leaves the present segment out; what of it has gone out stays.
+    pub fn skip(&mut self) {
+        if let Some(cursor) = self.cursor {
+            self.move_to(cursor + 1);
+            self.discontinuity = true;
+        }
+    }
+
+    /// Ready when the reader can take more.
+    pub async fn writable(&self) {
+        self.writer.writable().await;
+    }
+
+    /// Whether the reader can take more.
+    pub fn has_room(&self) -> bool {
+        self.writer.has_room()
+    }
+
+    fn move_to(&mut self, number: i64) {
+        self.cursor = Some(number);
+        self.offset = 0;
+        self.started = false;
+    }
+
+    /// Hands over what can be, and says what it came to. None: it waits for bytes, for the playlist or for
+    /// the reader. `readable` gives the bytes of a segment that may be shown and whether these are all.
+    pub fn step(
+        &mut self,
+        timeline: &Timeline,
+        store: &Store,
+        readable: impl Fn(SegmentId) -> (u64, bool),
+    ) -> Option<Step> {
+        let cursor = self.cursor?;
+        let Some(segment) = timeline.get(cursor) else { return self.beyond(timeline, cursor) };
+        if segment.segment.gap && !self.started {
+            self.skip();
+            return Some(Step::Skipped(1));
+        }
+        let id = SegmentId(cursor);
+        let (available, whole) = readable(id);
+        if !self.started {
+            if available == 0 {
+                return None;
+            }
+            let start = match self.start_of(segment) {
+                Ok(start) => start,
+                Err(init) => return Some(Step::NeedInit(init)),
+            };
+            self.writer.try_send(Item::Start(start)).ok()?;
+            self.started = true;
+            self.discontinuity = false;
+            self.last = Some((segment.segment.discontinuity_sequence, segment.segment.init.clone()));
+        }
+        let first = !self.any_byte;
+        for bytes in store.get(id)?.slices(self.offset..available) {
+            let len = bytes.len() as u64;
+            self.writer.try_send(Item::Data(bytes)).ok()?;
+            self.offset += len;
+            self.any_byte = true;
+        }
+        if first && self.any_byte {
+            return Some(Step::FirstByte);
+        }
+        if !whole || self.offset < available {
+            return None;
+        }
+        self.writer.try_send(Item::End).ok()?;
+        self.pushed = segment.end();
+        self.move_to(cursor + 1);
+        Some(Step::Cursor(SegmentId(cursor + 1)))
+    }
+
+    /// The cursor is at no segment of the timeline.
+    fn beyond(&mut self, timeline: &Timeline, cursor: i64) -> Option<Step> {
+        let (first, last) = (timeline.segments().front()?.number, timeline.segments().back()?.number);
+        if cursor < first || cursor > last + 1 {
+            // Live has gone on without us, or the origin has begun anew.
+            let number = timeline.at(timeline.start_position()).map_or(first, |s| s.number);
+            self.move_to(number);
+            self.discontinuity = true;
+            return Some(Step::Skipped(number.saturating_sub(cursor).max(0) as u64));
+        }
+        if timeline.is_live() || self.ended {
+            return None;
+        }
+        self.writer.try_send(Item::Eos).ok()?;
+        self.ended = true;
+        Some(Step::Ended)
+    }
+
+    fn start_of(&self, placed: &PlacedSegment) -> Result<SegmentStart, Arc<Init>> {
+        let segment = &placed.segment;
+        let (last_sequence, last_init) = match &self.last {
+            Some((sequence, init)) => (Some(*sequence), init.as_ref()),
+            None => (None, None),
+        };
+        let discontinuity = self.discontinuity || last_sequence != Some(segment.discontinuity_sequence);
+        let init = match &segment.init {
+            Some(init) if discontinuity || last_init != Some(init) => {
+                let bytes = self.inits.iter().find(|(known, _)| known == init).map(|(_, bytes)| bytes.clone());
+                Some(bytes.ok_or_else(|| init.clone())?)
+            }
+            _ => None,
+        };
+        Ok(SegmentStart { position: placed.start, duration: segment.duration, discontinuity, init })
+    }
+}

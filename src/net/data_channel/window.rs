@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How much to have under way on a path of this speed.
+//!
+//! Everything handed to a channel waits its turn there: a reply to a request, or a cancel, comes
+//! out behind all the segment bytes handed over before it. The window is therefore no larger than
+//! a quarter of a second's worth of the path's measured speed; that is enough to fill any path
+//! with a shorter round trip, and grows until it does.
+
+use std::time::{Duration, Instant};
+
+/// What may wait in the channel, as time.
+const DEPTH: Duration = Duration::from_millis(250);
+
+/// A speed is the mean over at least this long, or it would measure single bursts.
+const SAMPLE: Duration = Duration::from_millis(50);
+
+const INITIAL: usize = 256 << 10;
+const SMALLEST: usize = 64 << 10;
+
+/// The other side's window is 1 MiB; more only waits here.
+pub(super) const LARGEST: usize = 2 << 20;
+
+/// The window of one channel.
+#[derive(Debug)]
+pub(super) struct SendWindow {
+    bytes: usize,
+    /// Bytes per second, a moving average.
+    rate: Option<f64>,
+    /// When the running sample began, and how many bytes had been delivered by then.
+    sample: Option<(Instant, u64)>,
+}
+
+impl Default for SendWindow {
+    fn default() -> Self {
+        Self { bytes: INITIAL, rate: None, sample: None }
+    }
+}
+
+impl SendWindow {
+    /// Bytes worth having under way.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Tells that `delivered` bytes in all have been acknowledged and `waiting` have not.
+    pub fn progress(&mut self, now: Instant, delivered: u64, waiting: usize) {
+        // An idle channel says nothing about the path.
+        if waiting == 0 {
+            self.sample = None;
+            return;
+        }
+        let Some((began, before)) = self.sample else {
+            self.sample = Some((now, delivered));
+            return;
+        };
+        let elapsed = now.saturating_duration_since(began);
+        if elapsed < SAMPLE {
+            return;
+        }
+        self.sample = Some((now, delivered));
+        let measured = delivered.saturating_sub(before) as f64 / elapsed.as_secs_f64();
+        let rate = self.rate.map_or(measured, |rate| rate + (measured - rate) / 4.0);
+        self.rate = Some(rate);
+        self.bytes = ((rate * DEPTH.as_secs_f64()) as usize).clamp(SMALLEST, LARGEST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a path of `rate` bytes/s and `rtt` that is kept as full as the window allows.
+    fn settle(rate: f64, rtt: f64) -> usize {
+        let mut window = SendWindow::default();
+        let start = Instant::now();
+        let (mut delivered, step) = (0.0, 0.01);
+        for tick in 1..2000 {
+            let path = rate.min(window.bytes() as f64 / rtt);
+            delivered += path * step;
+            window.progress(start + Duration::from_secs_f64(step * f64::from(tick)), delivered as u64, 1);
+        }
+        window.bytes()
+    }
+
+    #[test]
+    fn a_slow_path_has_little_under_way() {
+        assert_eq!(settle(100_000.0, 0.05), SMALLEST);
+        let window = settle(625_000.0, 0.05);
+        assert!((150_000..160_000).contains(&window), "{window}");
+    }
+
+    #[test]
+    fn a_fast_path_is_filled() {
+        assert_eq!(settle(100e6, 0.05), LARGEST);
+        let window = settle(5e6, 0.1) as f64;
+        assert!(window > 5e6 * 0.1, "{window}");
+    }
+
+    #[test]
+    fn idle_time_is_not_slowness() {
+        let mut window = SendWindow::default();
+        let start = Instant::now();
+        window.progress(start, 0, 1);
+        window.progress(start + Duration::from_millis(100), 1_000_000, 1);
+        let before = window.bytes();
+        window.progress(start + Duration::from_millis(110), 1_000_000, 0);
+        window.progress(start + Duration::from_secs(60), 1_000_100, 1);
+        window.progress(start + Duration::from_millis(60_010), 1_000_200, 1);
+        assert_eq!(window.bytes(), before);
+    }
+}

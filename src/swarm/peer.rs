@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One peer's state: what it says it holds, and the one transfer that each direction may have.
+//!
+//! The rules are those of p2p-media-loader's peer protocol: a requester asks one segment at a time,
+//! an uploader serves one request at a time, and a new request replaces the one being served.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Client, Command, PeerId, SegmentId};
+
+/// What we asked of a peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Download {
+    pub segment: SegmentId,
+    pub request_id: u64,
+    /// Offset of the first byte asked for.
+    pub offset: u64,
+    /// Bytes that the peer said will follow; None until it has answered.
+    pub size: Option<u64>,
+    pub received: u64,
+}
+
+/// What a peer asked of us.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload {
+    pub segment: SegmentId,
+    pub request_id: u64,
+    /// Offset of the next byte to send.
+    pub next: u64,
+    /// Offset behind the last; None until the header has been sent.
+    pub end: Option<u64>,
+}
+
+/// What a command from the peer means to the viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The peer's holdings have changed.
+    Announced,
+    /// The peer asks for a segment: [`Peer::upload`] says which.
+    Requested,
+    /// The peer wants no more of what it asked for.
+    Cancelled,
+    /// The peer will send `size` bytes of what we asked for.
+    Header { segment: SegmentId, offset: u64, size: u64 },
+    /// All bytes asked for have come.
+    Completed { segment: SegmentId },
+    /// The peer does not have what we asked for.
+    Absent { segment: SegmentId },
+    /// Nothing to do.
+    Nothing,
+}
+
+/// The peer broke the protocol and is not to be trusted any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    #[error("the peer sent more bytes than it had announced")]
+    TooManyBytes,
+    #[error("the peer completed a transfer with bytes missing")]
+    TooFewBytes,
+}
+
+/// One peer with an open channel.
+#[derive(Debug)]
+pub struct Peer {
+    pub id: PeerId,
+    pub client: Client,
+    loaded: BTreeSet<SegmentId>,
+    http_loading: BTreeSet<SegmentId>,
+    /// It has said at least once what it holds, so it serves others.
+    announced: bool,
+    pub download: Option<Download>,
+    pub upload: Option<Upload>,
+    next_request_id: u64,
+    /// Requests without progress since the last that worked.
+    pub failures: u32,
+    /// Do not ask again before.
+    pub resting_until: Option<Instant>,
+}
+
+/// Request ids of p2p-media-loader are below 1000; larger ones would be legal, these are known to work.
+const REQUEST_IDS: u64 = 1000;
+
+impl Peer {
+    pub fn new(id: PeerId) -> Self {
+        Self {
+            id,
+            client: Client::from_peer_id(&id.0),
+            loaded: BTreeSet::new(),
+            http_loading: BTreeSet::new(),
+            announced: false,
+            download: None,
+            upload: None,
+            next_request_id: 0,
+            failures: 0,
+            resting_until: None,
+        }
+    }
+
+    /// The peer has said that it holds `segment`.
+    pub fn holds(&self, segment: SegmentId) -> bool {
+        self.loaded.contains(&segment)
+    }
+
+    /// The peer has said that it is fetching `segment` over HTTP.
+    pub fn is_fetching(&self, segment: SegmentId) -> bool {
+        self.http_loading.contains(&segment)
+    }
+
+    /// The newest segment it has anything to do with.
+    pub fn frontier(&self) -> Option<SegmentId> {
+        self.loaded.last().max(self.http_loading.last()).copied()
+    }
+
+    /// The peer can be expected to fetch `segment` for the swarm if it is elected: it ranks viewers as we do,
+    /// serves others, and is about as far in the stream.
+    pub fn is_elector(&self, segment: SegmentId) -> bool {
+        const NEAR: i64 = 2;
+        self.client.takes_part_in_election()
+            && self.announced
+            && self.frontier().is_some_and(|newest| newest.0.saturating_add(NEAR) >= segment.0)
+    }
+
+    /// The peer can be asked for something now.
+    pub fn is_free(&self, now: Instant) -> bool {
+        self.download.is_none() && self.resting_until.is_none_or(|until| until <= now)
+    }
+
+    /// Asks for `segment` from `offset` on.
+    pub fn request(&mut self, segment: SegmentId, offset: u64) -> Command {
+        let request_id = self.next_request_id;
+        self.next_request_id = (request_id + 1) % REQUEST_IDS;
+        self.download = Some(Download { segment, request_id, offset, size: None, received: 0 });
+        Command::Request { segment, request_id, offset }
+    }
+
+    /// Gives up what was asked for. Bytes still on their way are dropped by [`Peer::payload`].
+    pub fn cancel(&mut self) -> Option<Command> {
+        let download = self.download.take()?;
+        Some(Command::Cancel { segment: download.segment, request_id: download.request_id })
+    }
+
+    /// The request came to nothing: the peer rests for a while that grows with each failure in a row.
+    /// An absent or silent segment is not asked for again until the peer announces it anew.
+    pub fn note_failure(&mut self, now: Instant, segment: SegmentId) {
+        self.failures += 1;
+        self.loaded.remove(&segment);
+        let rest = Duration::from_millis(250) * 2u32.saturating_pow(self.failures.min(5));
+        self.resting_until = Some(now + rest);
+    }
+
+    pub fn note_success(&mut self) {
+        self.failures = 0;
+        self.resting_until = None;
+    }
+
+    /// Takes a command from the peer.
+    pub fn handle(&mut self, command: Command) -> Result<Notice, Violation> {
+        Ok(match command {
+            Command::Announcement { loaded, http_loading, .. } => {
+                self.loaded = loaded.into_iter().collect();
+                self.http_loading = http_loading.into_iter().collect();
+                self.announced = true;
+                Notice::Announced
+            }
+            Command::Request { segment, request_id, offset } => {
+                self.upload = Some(Upload { segment, request_id, next: offset, end: None });
+                Notice::Requested
+            }
+            Command::Cancel { request_id, .. } => {
+                if self.upload.is_some_and(|upload| upload.request_id == request_id) {
+                    self.upload = None;
+                }
+                Notice::Cancelled
+            }
+            Command::Data { segment, request_id, size } => match &mut self.download {
+                Some(d) if (d.segment, d.request_id) == (segment, request_id) && d.size.is_none() => {
+                    d.size = Some(size);
+                    Notice::Header { segment, offset: d.offset, size }
+                }
+                _ => Notice::Nothing,
+            },
+            Command::Completed { segment, request_id } => match self.download {
+                Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
+                    self.download = None;
+                    if d.size != Some(d.received) {
+                        return Err(Violation::TooFewBytes);
+                    }
+                    Notice::Completed { segment }
+                }
+                _ => Notice::Nothing,
+            },
+            Command::Absent { segment, request_id } => match self.download {
+                Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
+                    self.download = None;
+                    self.loaded.remove(&segment);
+                    Notice::Absent { segment }
+                }
+                _ => Notice::Nothing,
+            },
+        })
+    }
+
+    /// Takes note of `len` payload bytes. Gives the segment and offset they belong to, or None for what
+    /// is left of a transfer that was given up.
+    pub fn payload(&mut self, len: u64) -> Result<Option<(SegmentId, u64)>, Violation> {
+        let Some(download) = &mut self.download else { return Ok(None) };
+        let Some(size) = download.size else { return Ok(None) };
+        let at = download.offset + download.received;
+        download.received += len;
+        if download.received > size {
+            return Err(Violation::TooManyBytes);
+        }
+        Ok(Some((download.segment, at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGMENT: SegmentId = SegmentId(7);
+
+    fn peer() -> Peer {
+        Peer::new(PeerId(*b"-GP0001-abcdefghijkl"))
+    }
+
+    fn request_id(command: &Command) -> u64 {
+        match command {
+            Command::Request { request_id, .. } => *request_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_transfer_from_request_to_completion() {
+        let mut peer = peer();
+        let r = request_id(&peer.request(SEGMENT, 100));
+        assert_eq!(peer.payload(10), Ok(None), "before the header nothing counts");
+        let header = peer.handle(Command::Data { segment: SEGMENT, request_id: r, size: 30 });
+        assert_eq!(header, Ok(Notice::Header { segment: SEGMENT, offset: 100, size: 30 }));
+        assert_eq!(peer.payload(20), Ok(Some((SEGMENT, 100))));
+        assert_eq!(peer.payload(10), Ok(Some((SEGMENT, 120))));
+        let done = peer.handle(Command::Completed { segment: SEGMENT, request_id: r });
+        assert_eq!(done, Ok(Notice::Completed { segment: SEGMENT }));
+        assert!(peer.is_free(Instant::now()));
+    }
+
+    #[test]
+    fn bytes_of_a_cancelled_transfer_are_dropped() {
+        let mut peer = peer();
+        let r = request_id(&peer.request(SEGMENT, 0));
+        peer.handle(Command::Data { segment: SEGMENT, request_id: r, size: 30 }).unwrap();
+        peer.cancel();
+        assert_eq!(peer.payload(30), Ok(None));
+        let late = peer.handle(Command::Completed { segment: SEGMENT, request_id: r });
+        assert_eq!(late, Ok(Notice::Nothing));
+        // The next request is not confused by the tail of the last.
+        let next = request_id(&peer.request(SegmentId(8), 0));
+        assert_ne!(r, next);
+        assert_eq!(peer.payload(30), Ok(None));
+    }
+
+    #[test]
+    fn too_many_and_too_few_bytes_are_violations() {
+        let mut long = peer();
+        let r = request_id(&long.request(SEGMENT, 0));
+        long.handle(Command::Data { segment: SEGMENT, request_id: r, size: 3 }).unwrap();
+        assert_eq!(long.payload(4), Err(Violation::TooManyBytes));
+        let mut short = peer();
+        let r = request_id(&short.request(SEGMENT, 0));
+        short.handle(Command::Data { segment: SEGMENT, request_id: r, size: 3 }).unwrap();
+        let done = short.handle(Command::Completed { segment: SEGMENT, request_id: r });
+        assert_eq!(done, Err(Violation::TooFewBytes));
+    }
+
+    #[test]
+    fn a_new_request_replaces_the_one_being_served() {
+        let mut peer = peer();
+        for (segment, request_id) in [(SEGMENT, 1), (SegmentId(8), 2)] {
+            peer.handle(Command::Request { segment, request_id, offset: 0 }).unwrap();
+        }
+        assert_eq!(peer.upload.map(|u| u.segment), Some(SegmentId(8)));
+        peer.handle(Command::Cancel { segment: SEGMENT, request_id: 1 }).unwrap();
+        assert!(peer.upload.is_some(), "a late cancel of the old request does not end the new one");
+    }
+
+    #[test]
+    fn an_absent_segment_is_not_asked_for_again() {
+        let mut peer = peer();
+        let loaded = vec![SEGMENT, SegmentId(8)];
+        peer.handle(Command::Announcement { loaded, http_loading: vec![], held: vec![] }).unwrap();
+        let r = request_id(&peer.request(SEGMENT, 0));
+        peer.handle(Command::Absent { segment: SEGMENT, request_id: r }).unwrap();
+        assert!(!peer.holds(SEGMENT) && peer.holds(SegmentId(8)));
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The six commands and their bodies: a type byte, then named fields.
+
+use super::WireError;
+use super::fields::Fields;
+use super::value::{MAX_STRING, put_ascii, put_ids, put_integer};
+use crate::swarm::segment_id::SegmentId;
+
+const ANNOUNCEMENT: u8 = 0;
+const REQUEST: u8 = 1;
+const DATA: u8 = 2;
+const COMPLETED: u8 = 3;
+const ABSENT: u8 = 4;
+const CANCEL: u8 = 5;
+
+/// How much of an announced segment its holder has so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub segment: SegmentId,
+    /// Bytes from the segment's start, without a gap.
+    pub bytes: u64,
+}
+
+/// One thing that a peer says. Field letters in brackets are those on the wire.
+///
+/// A transfer is named by segment and request id together, because browsers draw request ids at random
+/// from 0..=999 and they collide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Everything that the sender has; replaces its announcement before.
+    Announcement {
+        /// What can be asked for \[`l`\].
+        loaded: Vec<SegmentId>,
+        /// What the sender fetches over HTTP at present \[`p`\].
+        http_loading: Vec<SegmentId>,
+        /// Of `loaded`, what is still growing \[`h`\]: ours alone, unknown to p2p-media-loader. Written
+        /// as text, `id:bytes,id:bytes`, because old decoders surely read past strings; what does not
+        /// fit into 4095 bytes is left out, and what cannot be read is skipped.
+        held: Vec<Held>,
+    },
+    /// Asks for a segment; replaces a request that is still being served.
+    Request {
+        segment: SegmentId,
+        request_id: u64,
+        /// Bytes that the asker has already \[`b`\].
+        offset: u64,
+    },
+    /// The header before a segment's bytes.
+    Data {
+        segment: SegmentId,
+        request_id: u64,
+        /// How many bytes follow \[`s`\]: the segment's size less the request's offset.
+        size: u64,
+    },
+    /// All bytes of the transfer have been sent.
+    Completed { segment: SegmentId, request_id: u64 },
+    /// The asked segment is not there.
+    Absent { segment: SegmentId, request_id: u64 },
+    /// The asker wants no more of this transfer. Bytes that were under way still arrive.
+    Cancel { segment: SegmentId, request_id: u64 },
+}
+
+impl Command {
+    pub(super) fn to_body(&self) -> Vec<u8> {
+        let mut body = Body::default();
+        match self {
+            Self::Announcement { loaded, http_loading, held } => {
+                body.kind(ANNOUNCEMENT).ids(b'l', loaded).ids(b'p', http_loading).text(b'h', &held_text(held))
+            }
+            Self::Request { segment, request_id, offset } => {
+                let body = body.kind(REQUEST).segment(segment).number(b'r', *request_id);
+                if *offset > 0 { body.number(b'b', *offset) } else { body }
+            }
+            Self::Data { segment, request_id, size } => {
+                body.kind(DATA).segment(segment).number(b's', *size).number(b'r', *request_id)
+            }
+            Self::Completed { segment, request_id } => {
+                body.kind(COMPLETED).segment(segment).number(b'r', *request_id)
+            }
+            Self::Absent { segment, request_id } => {
+                body.kind(ABSENT).segment(segment).number(b'r', *request_id)
+            }
+            Self::Cancel { segment, request_id } => {
+                body.kind(CANCEL).segment(segment).number(b'r', *request_id)
+            }
+        };
+        body.0
+    }
+
+    /// Reads a body; None for a type from the future.
+    pub(super) fn from_body(body: &[u8]) -> Result<Option<Self>, WireError> {
+        let (kind, rest) = body.split_first().ok_or(WireError::Empty)?;
+        if *kind > CANCEL {
+            return Ok(None);
+        }
+        let mut fields = Fields::read(rest)?;
+        if *kind == ANNOUNCEMENT {
+            return Ok(Some(Self::Announcement {
+                loaded: fields.ids(b'l')?,
+                http_loading: fields.ids(b'p')?,
+                held: fields.text(b'h').map(held_from_text).unwrap_or_default(),
+            }));
+        }
+        let (segment, request_id) = (fields.segment(b'i')?, fields.number(b'r')?);
+        Ok(Some(match *kind {
+            REQUEST => {
+                Self::Request { segment, request_id, offset: fields.optional_number(b'b')?.unwrap_or(0) }
+            }
+            DATA => Self::Data { segment, request_id, size: fields.number(b's')? },
+            COMPLETED => Self::Completed { segment, request_id },
+            ABSENT => Self::Absent { segment, request_id },
+            _ => Self::Cancel { segment, request_id },
+        }))
+    }
+}
+
+/// A body being written.
+#[derive(Default)]
+struct Body(Vec<u8>);
+
+impl Body {
+    fn kind(&mut self, kind: u8) -> &mut Self {
+        self.0.push(kind);
+        self
+    }
+
+    fn segment(&mut self, segment: &SegmentId) -> &mut Self {
+        self.0.push(b'i');
+        put_integer(&mut self.0, segment.0);
+        self
+    }
+
+    fn number(&mut self, name: u8, number: u64) -> &mut Self {
+        self.0.push(name);
+        // Nothing real comes near: sizes and request ids stay far below 2^63.
+        put_integer(&mut self.0, i64::try_from(number).unwrap_or(i64::MAX));
+        self
+    }
+
+    /// Empty lists are left out, as browsers do.
+    fn ids(&mut self, name: u8, ids: &[SegmentId]) -> &mut Self {
+        if !ids.is_empty() {
+            self.0.push(name);
+            put_ids(&mut self.0, ids);
+        }
+        self
+    }
+
+    fn text(&mut self, name: u8, text: &str) -> &mut Self {
+        if !text.is_empty() {
+            self.0.push(name);
+            put_ascii(&mut self.0, text);
+        }
+        self
+    }
+}
+
+fn held_text(held: &[Held]) -> String {
+    let mut text = String::new();
+    for Held { segment, bytes } in held {
+        let comma = if text.is_empty() { "" } else { "," };
+        let entry = format!("{comma}{segment}:{bytes}");
+        if text.len() + entry.len() > MAX_STRING {
+            break;
+        }
+        text.push_str(&entry);
+    }
+    text
+}
+
+fn held_from_text(text: &str) -> Vec<Held> {
+    let entries = text.split(',').filter_map(|entry| {
+        let (segment, bytes) = entry.split_once(':')?;
+        Some(Held { segment: SegmentId(segment.parse().ok()?), bytes: bytes.parse().ok()? })
+    });
+    entries.collect()
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a viewer is told when it starts.
+
+use std::time::Duration;
+
+use crate::swarm::PeerId;
+use crate::switcher::Policy;
+
+/// Constants of one viewer.
+#[derive(Clone, Debug)]
+pub struct ViewerConfig {
+    /// Our name in the swarm.
+    pub peer_id: PeerId,
+    /// Take segments from peers.
+    pub download_from_peers: bool,
+    /// Give segments to peers.
+    pub upload_to_peers: bool,
+    /// Bytes a second given to peers; None is unlimited.
+    pub max_upload_rate: Option<u64>,
+    /// How far ahead of playback segments are fetched.
+    pub buffer: Duration,
+    /// Bound of the bytes held, for playback and for others.
+    pub max_memory: u64,
+    /// Further tries of a failed HTTP request.
+    pub retries: u32,
+    pub policy: Policy,
+}
+
+impl ViewerConfig {
+    /// A viewer that takes part fully, with the defaults of the element.
+    pub fn new(peer_id: PeerId) -> Self {
+        Self {
+            peer_id,
+            download_from_peers: true,
+            upload_to_peers: true,
+            max_upload_rate: None,
+            buffer: Duration::from_secs(30),
+            max_memory: 256 << 20,
+            retries: 3,
+            policy: Policy { margin: Duration::from_secs(1), reserve: Duration::from_secs(10) },
+        }
+    }
+}
+
+/// One segment of the stream, as the viewer needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SegmentSpec {
+    pub id: crate::swarm::SegmentId,
+    /// Position of its start on the presentation's timeline.
+    pub start: Duration,
+    pub duration: Duration,
+    /// Its size where the playlist tells it (byte ranges).
+    pub size: Option<u64>,
+}
+
+impl SegmentSpec {
+    pub fn end(&self) -> Duration {
+        self.start + self.duration
+    }
+}

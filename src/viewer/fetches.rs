@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! HTTP requests: their start, bytes, end and failures.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::holding::State;
+use super::{Action, FetchId, Placement, Viewer};
+use crate::swarm::SegmentId;
+
+/// Why an HTTP request came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchFailure {
+    /// 404 or 410.
+    NotFound,
+    /// 401 or 403: asking again will not help.
+    Refused,
+    /// Anything else: the server's errors, the network's, time-outs, bodies cut short.
+    Failed,
+}
+
+/// Bytes from the origin that a peer has brought already, and must have brought just so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    pub segment: SegmentId,
+    /// Where these bytes are in the segment.
+    pub offset: u64,
+    /// Which they are of those that have come.
+    pub bytes: Range<usize>,
+}
+
+/// The first wait before a failed request is made again; each further one is twice as long.
+const BACKOFF: Duration = Duration::from_millis(300);
+
+impl Viewer {
+    /// The origin answers with the bytes from `offset` on (0 where it knows no ranges) of a segment of
+    /// `total` bytes, if it says. False: the request is of no use and is to be dropped.
+    pub fn handle_http_start(
+        &mut self,
+        now: Instant,
+        fetch: FetchId,
+        offset: u64,
+        total: Option<u64>,
+    ) -> bool {
+        let Some(segment) = self.fetched_segment(fetch) else { return false };
+        let Some(holding) = self.holdings.get_mut(&segment) else { return false };
+        let Some(work) = &mut holding.http else { return false };
+        work.next = offset;
+        work.first_byte = Some(now);
+        self.http.record_latency(now.saturating_duration_since(work.started));
+        let Some(total) = total else { return true };
+        let known = holding.total.replace(total);
+        holding.total_trusted = true;
+        if known.is_some_and(|known| known != total) && holding.have > holding.trusted {
+            // The origin is right, so whoever gave the other size was not.
+            self.reject(segment, "gave a wrong size");
+            let gap = self.holdings.get(&segment).is_some_and(|h| h.have < offset);
+            if gap {
+                self.cancel_http(segment);
+                return false;
+            }
+        }
+        self.announce_soon(now);
+        true
+    }
+
+    /// `len` bytes are about to be reported for this request: which of them the driver has to compare
+    /// with what is held.
+    pub fn bytes_to_confirm(&self, fetch: FetchId, len: u64) -> Option<Confirmation> {
+        let segment = self.fetched_segment(fetch)?;
+        let holding = self.holdings.get(&segment)?;
+        let next = holding.http?.next;
+        let held = holding.to_confirm(&(next..next + len));
+        let bytes = (held.start.saturating_sub(next)) as usize..(held.end.saturating_sub(next)) as usize;
+        (!bytes.is_empty()).then_some(Confirmation { segment, offset: held.start, bytes })
+    }
+
+    /// The bytes held of `segment` differ from those that the origin has sent now: they were a peer's.
+    /// To be called before [`Viewer::handle_http_bytes`].
+    pub fn handle_mismatch(&mut self, segment: SegmentId) {
+        self.reject(segment, "sent bytes that differ from the origin's");
+    }
+
+    /// `len` bytes have come. None: they are not wanted any more.
+    pub fn handle_http_bytes(
+        &mut self,
+        now: Instant,
+        fetch: FetchId,
+        len: u64,
+    ) -> Option<(SegmentId, Placement)> {
+        self.counters.http_bytes += len;
+        let segment = self.fetched_segment(fetch)?;
+        let holding = self.holdings.get(&segment)?;
+        let overrun = |total: u64| (holding.http.map_or(0, |w| w.next) + len).saturating_sub(total);
+        let beyond = holding.total.map_or(0, overrun);
+        if beyond > 0 && !holding.total_trusted {
+            // The origin has more than peers said there was.
+            self.reject(segment, "gave a wrong size");
+        }
+        let holding = self.holdings.get_mut(&segment)?;
+        // A server that ignores the end of a range sends more than was asked for.
+        let len = if holding.total_trusted { len.saturating_sub(beyond) } else { len };
+        let work = holding.http.as_mut()?;
+        let offset = work.next;
+        work.next += len;
+        work.received += len;
+        // Two sources can leave no gap, but a peer's bytes can be rejected behind a request's back.
+        if offset > holding.have {
+            self.cancel_http(segment);
+            return None;
+        }
+        let placement = holding.place_http(offset, len);
+        self.counters.wasted_bytes += placement.wasted();
+        self.complete_if_whole(now, segment);
+        Some((segment, placement))
+    }
+
+    /// The response has ended well.
+    pub fn handle_http_end(&mut self, now: Instant, fetch: FetchId) {
+        let Some(segment) = self.fetched_segment(fetch) else { return };
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        let Some(work) = holding.http else { return };
+        match holding.total {
+            Some(total) if work.next < total => {
+                return self.handle_http_failure(now, fetch, FetchFailure::Failed);
+            }
+            _ => {
+                holding.total = Some(work.next);
+                holding.total_trusted = true;
+            }
+        }
+        self.learn_from(now, segment);
+        self.complete_if_whole(now, segment);
+        self.dirty = true;
+    }
+
+    /// The request has failed. What has come stays.
+    pub fn handle_http_failure(&mut self, now: Instant, fetch: FetchId, failure: FetchFailure) {
+        let Some(segment) = self.fetched_segment(fetch) else { return };
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        let progressed = holding.http.take().is_some_and(|work| work.received > 0);
+        // A server that breaks off now and then but goes on is bad, not dead.
+        holding.failures = if progressed { 1 } else { holding.failures + 1 };
+        let doubling = 2u32.saturating_pow(holding.failures.saturating_sub(1).min(5));
+        holding.not_before = Some(now + BACKOFF * doubling);
+        let failures = holding.failures;
+        self.refuse_uploads(segment);
+        self.announce_soon(now);
+        self.dirty = true;
+        if failure == FetchFailure::Refused || failures > self.config.retries {
+            if let Some(holding) = self.holdings.get_mut(&segment) {
+                holding.exhausted = true;
+            }
+            // Peers may still have it; if none does, there is no hope left.
+            let hope = self.peers.values().any(|p| p.state.holds(segment));
+            if !hope {
+                self.actions.push_back(Action::Unavailable { segment, failure });
+            }
+        }
+    }
+
+    fn fetched_segment(&self, fetch: FetchId) -> Option<SegmentId> {
+        self.holdings.iter().find(|(_, h)| h.http.is_some_and(|w| w.fetch == fetch)).map(|(id, _)| *id)
+    }
+
+    /// Takes the request's speed into the estimate.
+    fn learn_from(&mut self, now: Instant, segment: SegmentId) {
+        let Some(work) = self.holdings.get(&segment).and_then(|h| h.http) else { return };
+        let first = work.first_byte.unwrap_or(work.started);
+        self.http.record_transfer(work.received, now.saturating_duration_since(first));
+    }
+
+    pub(super) fn cancel_http(&mut self, segment: SegmentId) {
+        if let Some(work) = self.holdings.get_mut(&segment).and_then(|h| h.http.take()) {
+            self.actions.push_back(Action::CancelFetch { fetch: work.fetch });
+            self.dirty = true;
+        }
+    }
+
+    /// Ends all work on a segment whose bytes are all there.
+    pub(super) fn complete_if_whole(&mut self, now: Instant, segment: SegmentId) {
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        let whole = holding.total == Some(holding.have) && holding.state == State::Partial;
+        if !whole {
+            return;
+        }
+        let all_trusted = holding.trusted == holding.have;
+        let fetched_whole = holding.http.is_some_and(|work| Some(work.next) == holding.total);
+        holding.state = State::Checking;
+        if fetched_whole {
+            // All bytes are here; only the end of the response is outstanding, and it adds nothing.
+            self.learn_from(now, segment);
+            if let Some(holding) = self.holdings.get_mut(&segment) {
+                holding.http = None;
+            }
+        } else {
+            self.cancel_http(segment);
+        }
+        self.cancel_transfer(segment);
+        if all_trusted {
+            self.finish(segment)
+        } else {
+            self.actions.push_back(Action::Check { segment })
+        }
+        self.announce_soon(now);
+        self.dirty = true;
+    }
+
+    /// The segment is whole and good.
+    pub(super) fn finish(&mut self, segment: SegmentId) {
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        holding.state = State::Complete;
+        holding.contributors.clear();
+        let bytes = holding.have;
+        if let Some(spec) = self.spec(segment).copied() {
+            // Halving keeps the guess near the present bitrate.
+            if self.seen.1 > Duration::from_secs(60) {
+                self.seen = (self.seen.0 / 2, self.seen.1 / 2);
+            }
+            self.seen = (self.seen.0 + bytes, self.seen.1 + spec.duration);
+        }
+        self.dirty = true;
+    }
+
+    /// Throws away what peers brought of a segment, and these peers.
+    pub(super) fn reject(&mut self, segment: SegmentId, reason: &'static str) {
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        self.counters.rejected_bytes += holding.have - holding.trusted;
+        let liars = holding.distrust();
+        for peer in liars {
+            self.counters.banned_peers += 1;
+            self.drop_peer(peer, reason);
+        }
+        self.refuse_uploads(segment);
+        self.dirty = true;
+    }
+}

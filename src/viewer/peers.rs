@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Channels and commands of peers, and the bytes they send.
+
+use std::time::{Duration, Instant};
+
+use super::holding::State;
+use super::{Action, PeerKey, Placement, Viewer};
+use crate::swarm::{Command, Notice, Peer, PeerId, SegmentId};
+use crate::switcher::{DeliveryEstimate, ThroughputMeter};
+
+/// A peer, with what this viewer has learnt of it.
+#[derive(Debug)]
+pub struct RemotePeer {
+    pub state: Peer,
+    pub estimate: DeliveryEstimate,
+    /// When the running download last brought something.
+    pub last_progress: Instant,
+    /// Bytes that its channel can take at present.
+    pub room: u64,
+    pub downloaded: u64,
+    pub uploaded: u64,
+    meter: ThroughputMeter,
+}
+
+/// What the statistics tell of a peer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeerReport {
+    pub key: PeerKey,
+    pub id: PeerId,
+    /// Segment bytes from it.
+    pub downloaded: u64,
+    /// Segment bytes to it.
+    pub uploaded: u64,
+    /// Bytes a second from it over the last seconds.
+    pub rate: f64,
+}
+
+impl Viewer {
+    /// A channel to a peer is open; [`Viewer::handle_room`] tells what it can take.
+    pub fn handle_peer_open(&mut self, now: Instant, key: PeerKey, id: PeerId) {
+        let peer = RemotePeer {
+            state: Peer::new(id),
+            estimate: DeliveryEstimate::default(),
+            last_progress: now,
+            room: 0,
+            downloaded: 0,
+            uploaded: 0,
+            meter: ThroughputMeter::new(Duration::from_secs(5)),
+        };
+        self.peers.insert(key, peer);
+        if let Some(command) = self.announcement() {
+            self.actions.push_back(Action::Command { peer: key, command });
+        }
+        self.dirty = true;
+    }
+
+    /// A channel has closed.
+    pub fn handle_peer_closed(&mut self, key: PeerKey) {
+        if self.peers.remove(&key).is_some() {
+            self.end_transfers_of(key);
+            self.dirty = true;
+        }
+    }
+
+    /// A command has come from a peer.
+    pub fn handle_command(&mut self, now: Instant, key: PeerKey, command: Command) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let notice = match peer.state.handle(command) {
+            Ok(notice) => notice,
+            Err(_) => {
+                self.counters.banned_peers += 1;
+                return self.drop_peer(key, "broke the protocol");
+            }
+        };
+        peer.last_progress = now;
+        match notice {
+            Notice::Announced => self.ask_for_newer_playlist(key),
+            Notice::Requested => self.answer_request(now, key),
+            Notice::Header { segment, offset, size } => self.take_header(key, segment, offset, size),
+            Notice::Completed { segment } => {
+                peer.state.note_success();
+                self.transfer_done(now, key, segment);
+            }
+            Notice::Absent { segment } => self.forget_transfer(key, segment),
+            Notice::Cancelled | Notice::Nothing => {}
+        }
+        self.dirty = true;
+    }
+
+    /// `len` payload bytes have come from a peer. None: they are not wanted.
+    pub fn handle_payload(&mut self, now: Instant, key: PeerKey, len: u64) -> Option<(SegmentId, Placement)> {
+        let peer = self.peers.get_mut(&key)?;
+        let placed = match peer.state.payload(len) {
+            Ok(placed) => placed?,
+            Err(_) => {
+                self.counters.banned_peers += 1;
+                self.drop_peer(key, "sent too many bytes");
+                return None;
+            }
+        };
+        peer.last_progress = now;
+        peer.downloaded += len;
+        peer.meter.record(now, len);
+        let (segment, offset) = placed;
+        let holding = self.holdings.get_mut(&segment)?;
+        let transfer = holding.transfer.as_mut().filter(|t| t.peer == key)?;
+        if transfer.first_byte.is_none() {
+            transfer.first_byte = Some(now);
+            peer.estimate.record_latency(now.saturating_duration_since(transfer.started));
+        }
+        transfer.last_progress = now;
+        transfer.received += len;
+        transfer.next = offset + len;
+        if offset > holding.have {
+            // What it continued was rejected meanwhile.
+            self.cancel_transfer(segment);
+            return None;
+        }
+        let placement = holding.place_peer(key, offset, len);
+        self.counters.wasted_bytes += placement.wasted();
+        self.counters.peer_bytes += len - placement.wasted();
+        if holding.total == Some(holding.have) {
+            self.learn_from_transfer(now, key, segment);
+        }
+        self.complete_if_whole(now, segment);
+        Some((segment, placement))
+    }
+
+    /// Reports on all peers.
+    pub fn peer_reports(&mut self, now: Instant) -> Vec<PeerReport> {
+        let report = |(key, peer): (&PeerKey, &mut RemotePeer)| PeerReport {
+            key: *key,
+            id: peer.state.id,
+            downloaded: peer.downloaded,
+            uploaded: peer.uploaded,
+            rate: peer.meter.rate(now),
+        };
+        self.peers.iter_mut().map(report).collect()
+    }
+
+    fn take_header(&mut self, key: PeerKey, segment: SegmentId, offset: u64, size: u64) {
+        let largest = self.config.max_memory / 4;
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        let total = offset.saturating_add(size);
+        match holding.total {
+            Some(known) if known == total => {}
+            Some(_) if holding.total_trusted => {
+                self.counters.banned_peers += 1;
+                self.drop_peer(key, "gave a wrong size");
+            }
+            // Two peers disagree. Who is right shows when the origin is asked; do not mix their bytes.
+            Some(_) => self.forget_transfer(key, segment),
+            None if total > largest || size == 0 => {
+                self.counters.banned_peers += 1;
+                self.drop_peer(key, "gave an absurd size");
+            }
+            None => holding.total = Some(total),
+        }
+    }
+
+    fn learn_from_transfer(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
+        let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
+        let Some(peer) = self.peers.get_mut(&key).filter(|_| transfer.peer == key) else { return };
+        let first = transfer.first_byte.unwrap_or(transfer.started);
+        peer.estimate.record_transfer(transfer.received, now.saturating_duration_since(first));
+    }
+
+    /// The peer says that it has sent all it was asked for.
+    fn transfer_done(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        if holding.transfer.is_some_and(|t| t.peer == key) {
+            holding.transfer = None;
+            self.complete_if_whole(now, segment);
+        }
+    }
+
+    /// The transfer comes to nothing, by nobody's fault that matters.
+    fn forget_transfer(&mut self, key: PeerKey, segment: SegmentId) {
+        let running =
+            self.peers.get(&key).and_then(|p| p.state.download).is_some_and(|d| d.segment == segment);
+        if running && let Some(command) = self.peers.get_mut(&key).and_then(|p| p.state.cancel()) {
+            self.actions.push_back(Action::Command { peer: key, command });
+        }
+        if let Some(holding) = self.holdings.get_mut(&segment)
+            && holding.transfer.is_some_and(|t| t.peer == key)
+        {
+            holding.transfer = None;
+        }
+        self.report_if_hopeless(segment);
+    }
+
+    /// The peer has been silent for too long.
+    pub(super) fn abandon_transfer(&mut self, now: Instant, key: PeerKey) {
+        let Some(segment) = self.peers.get(&key).and_then(|p| p.state.download).map(|d| d.segment) else {
+            return;
+        };
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.state.note_failure(now, segment);
+        }
+        self.forget_transfer(key, segment);
+    }
+
+    /// Somebody else has brought what this transfer was to bring.
+    pub(super) fn cancel_transfer(&mut self, segment: SegmentId) {
+        let Some(transfer) = self.holdings.get_mut(&segment).and_then(|h| h.transfer.take()) else { return };
+        let Some(peer) = self.peers.get_mut(&transfer.peer) else { return };
+        // All of it has come but the word that it has: no need to take that back.
+        let all_received = peer.state.download.is_some_and(|d| d.size == Some(d.received));
+        if !all_received && let Some(command) = peer.state.cancel() {
+            self.actions.push_back(Action::Command { peer: transfer.peer, command });
+        }
+    }
+
+    pub(super) fn drop_peer(&mut self, key: PeerKey, reason: &'static str) {
+        if self.peers.remove(&key).is_some() {
+            self.end_transfers_of(key);
+            self.actions.push_back(Action::Drop { peer: key, reason });
+            self.dirty = true;
+        }
+    }
+
+    fn end_transfers_of(&mut self, key: PeerKey) {
+        let mut ended = Vec::new();
+        for (id, holding) in &mut self.holdings {
+            if holding.transfer.is_some_and(|t| t.peer == key) {
+                holding.transfer = None;
+                ended.push(*id);
+            }
+        }
+        for segment in ended {
+            self.report_if_hopeless(segment);
+        }
+    }
+
+    /// HTTP had given the segment up, and now the last peer has too.
+    fn report_if_hopeless(&mut self, segment: SegmentId) {
+        let Some(holding) = self.holdings.get(&segment) else { return };
+        let hopeless = holding.exhausted
+            && holding.state == State::Partial
+            && holding.transfer.is_none()
+            && !self.peers.values().any(|p| p.state.holds(segment));
+        if hopeless {
+            let failure = super::FetchFailure::Failed;
+            self.actions.push_back(Action::Unavailable { segment, failure });
+        }
+    }
+
+    /// On live, peers learn of a segment at different moments; the first to see it tells the others.
+    fn ask_for_newer_playlist(&mut self, key: PeerKey) {
+        const NEXT: i64 = 3;
+        let Some(newest) = self.segments.last().map(|s| s.id).filter(|_| self.live) else { return };
+        let Some(theirs) = self.peers.get(&key).and_then(|p| p.state.frontier()) else { return };
+        let is_next = (newest.0 + 1..=newest.0 + NEXT).contains(&theirs.0);
+        // Once for each segment of ours, so that nobody can make us hammer the origin.
+        if is_next && self.reload_asked_at != Some(newest) {
+            self.reload_asked_at = Some(newest);
+            self.actions.push_back(Action::ReloadPlaylist);
+        }
+    }
+}
