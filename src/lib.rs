@@ -42,3 +42,21 @@ pub mod engine;
 pub mod net;
 #[cfg(feature = "tracker")]
 pub mod tracker;
+
+#[cfg(feature = "plugin")]
+gst::plugin_define!(
+    p2phls,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MPL",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_REPOSITORY"),
+    env!("BUILD_REL_DATE")
+);
+
+#[cfg(feature = "plugin")]
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    element::register(plugin)
+}

@@ -2,3 +2,22 @@
 
 //! Floor 1: what do the bytes say about time and framing? Looks into MPEG-TS and fragmented MP4
 //! just far enough to place a segment on the timeline and to tell media from garbage; pure.
+//!
+//! - [`Kind::sniff`] tells the container from a segment's first bytes.
+//! - [`ts::Scanner`] and [`mp4::Scanner`] find the timestamps at the start of a segment while its
+//!   bytes arrive, in pieces of any size.
+//! - [`framing::check`] is a cheap test of a whole segment that came from strangers.
+//!
+//! Segments that are encrypted as a whole (METHOD=AES-128) have to be decrypted first.
+
+mod boxes;
+pub mod framing;
+pub mod mp4;
+mod sniff;
+pub mod ts;
+
+pub use sniff::Kind;
+
+/// How far into a segment its timestamps are looked for. They stand at the start; a segment that
+/// has none there is played without.
+pub const SCAN_LIMIT: usize = 1 << 20;

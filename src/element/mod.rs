@@ -1,3 +1,56 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Floor 5: the GStreamer face.
+//!
+//! `p2phlssrc` is a plain element with a *sometimes* pad for each track and a streaming thread
+//! for each pad. It pushes container bytes in TIME segments and leaves demuxing to whatever
+//! follows. Reading order: [`source`] is the class, [`run`] one playback, [`pad`] one track of
+//! it, [`placement`] how bytes get their place in time, [`director`] the thread that listens to
+//! the session and talks to the application.
+//!
+//! # Errors
+//!
+//! | what happened | error domain and code |
+//! | --- | --- |
+//! | no location, or one that is no http(s) URL | `RESOURCE` / `NOT_FOUND` |
+//! | another property makes no sense | `RESOURCE` / `SETTINGS` |
+//! | the server does not have it | `RESOURCE` / `NOT_FOUND` |
+//! | the server does not let us | `RESOURCE` / `NOT_AUTHORIZED` |
+//! | no connection, before the presentation is known | `RESOURCE` / `OPEN_READ` |
+//! | no connection, after that | `RESOURCE` / `READ` |
+//! | a playlist that is none, a stream without media | `STREAM` / `FORMAT` |
+//! | a stream that this element cannot play | `STREAM` / `NOT_IMPLEMENTED` |
+//! | segments in no container that it knows | `STREAM` / `WRONG_TYPE` |
+//! | downstream refuses the data | `STREAM` / `FAILED`, with `flow-return` in the details |
+//!
+//! What playback survives (a tracker that does not answer, a segment left out) is a warning with
+//! the same codes.
+
+pub mod buffering;
+pub mod clock;
+pub mod director;
+pub mod errors;
+pub mod expose;
+pub mod headers;
+pub mod log;
+pub mod pad;
+pub mod placement;
+pub mod probe;
+pub mod progress;
+pub mod query;
+pub mod run;
+pub mod seek;
+pub mod settings;
+pub mod source;
+pub mod stats;
+pub mod timing;
+pub mod uri;
+
+use gst::prelude::*;
+
+/// Registers what the plugin offers.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    log::install();
+    settings::Mode::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    source::register(plugin)
+}

@@ -1,3 +1,37 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Floor 1: what is there to play? HLS text in, one typed model out; pure.
+//!
+//! [`parse`] turns the body of a playlist into a [`Manifest`]: either a [`Presentation`] (the
+//! choice of variants and renditions) or a [`MediaPlaylist`] (the segments of one of them). A
+//! [`Timeline`] then keeps the segments of a media playlist in place while a live one is reloaded.
+//!
+//! Playlists come from anybody, so the reader takes every leniency that players agree on, does a
+//! bounded amount of work, linear in the input, and never panics.
+
+mod error;
+mod hls;
+mod media;
+mod presentation;
+mod timeline;
+
+pub use error::ManifestError;
+pub use hls::{Variables, parse, parse_with};
+pub use media::{ByteRange, Init, Key, KeyMethod, MediaPlaylist, PlaylistType, Segment, StartOffset};
+pub use presentation::{Presentation, Rendition, RenditionKind, Resolution, Variant};
+pub use timeline::{Change, PlacedSegment, Timeline, TimelineError};
+
+/// Most bytes of a playlist that are read: ten times what a day of 2 s segments takes.
+pub const MAX_BYTES: usize = 8 << 20;
+
+/// Most segments that a media playlist may list.
+pub const MAX_SEGMENTS: usize = 200_000;
+
+/// A playlist of either kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Manifest {
+    /// A multivariant playlist: RFC 8216bis 4.4.6.
+    Multivariant(Presentation),
+    /// A media playlist: RFC 8216bis 4.4.3.
+    Media(MediaPlaylist),
+}

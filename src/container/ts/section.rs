@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Program tables: which streams a segment has.
+
+use mpeg2ts_reader::descriptor::{Descriptor, DescriptorError};
+use mpeg2ts_reader::mpegts_crc;
+use mpeg2ts_reader::psi::pat::{PatSection, ProgramDescriptor};
+use mpeg2ts_reader::psi::pmt::{PmtSection, StreamInfo};
+
+/// Longest section that the length field can state, with its header.
+const MAX_SECTION: usize = 3 + 0xfff;
+/// Table id, length, and what all tables have in common.
+const HEADER: usize = 8;
+const CRC: usize = 4;
+
+const PAT_TABLE: u8 = 0;
+const PMT_TABLE: u8 = 2;
+
+/// Puts a table section together from packets.
+#[derive(Debug, Default)]
+pub(super) struct Section(Vec<u8>);
+
+impl Section {
+    /// Takes a packet's payload; gives the section once it is whole and its checksum right.
+    pub fn push(&mut self, payload: &[u8], start: bool) -> Option<&[u8]> {
+        if start {
+            // A new section begins behind the end of the old one.
+            let (pointer, rest) = payload.split_first()?;
+            self.0.clear();
+            self.0.extend_from_slice(rest.get(usize::from(*pointer)..)?);
+        } else if !self.0.is_empty() && self.0.len() < MAX_SECTION {
+            self.0.extend_from_slice(payload);
+        }
+        let length = usize::from(u16::from_be_bytes([self.0.get(1)? & 0x0f, *self.0.get(2)?]));
+        let section = self.0.get(..3 + length)?;
+        (mpegts_crc::sum32(section) == 0).then_some(section)
+    }
+}
+
+/// What stands between header and checksum of a section of `table` that is in force.
+fn body(section: &[u8], table: u8) -> Option<&[u8]> {
+    let in_force = section.first() == Some(&table) && section.get(5)? & 1 == 1;
+    let end = section.len().checked_sub(CRC)?;
+    section.get(HEADER..end).filter(|_| in_force)
+}
+
+/// PID of the table of the first program in a program association section.
+pub(super) fn first_program(section: &[u8]) -> Option<u16> {
+    PatSection::new(body(section, PAT_TABLE)?).programs().find_map(|program| match program {
+        ProgramDescriptor::Program { pid, .. } => Some(pid.into()),
+        ProgramDescriptor::Network { .. } => None,
+    })
+}
+
+/// A program map.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub pcr_pid: u16,
+    /// Audio and video streams. Subtitles and metadata are left out: they may not begin for
+    /// minutes.
+    pub media: Vec<u16>,
+}
+
+impl Program {
+    pub fn read(section: &[u8]) -> Option<Self> {
+        let map = PmtSection::from_bytes(body(section, PMT_TABLE)?).ok()?;
+        let media = map.streams().filter(is_media).map(|stream| stream.elementary_pid().into());
+        Some(Self { pcr_pid: map.pcr_pid().into(), media: media.collect() })
+    }
+}
+
+/// By stream type; those of Sample-AES count as what they hide.
+fn is_media(stream: &StreamInfo) -> bool {
+    match stream.stream_type().0 {
+        // MPEG-1, MPEG-2, MPEG-4 Visual, AVC and its extensions, HEVC, VVC, AVS, VC-1.
+        0x01 | 0x02 | 0x10 | 0x1b | 0x1f | 0x20 | 0x24 | 0x33 | 0x42 | 0xdb | 0xea => true,
+        // MPEG audio, AAC (ADTS, LATM, raw), AC-3, DTS, E-AC-3.
+        0x03 | 0x04 | 0x0f | 0x11 | 0x1c | 0x81 | 0x82 | 0x84 | 0x87 | 0xc1 | 0xc2 | 0xcf => true,
+        // Private data is what its descriptors say.
+        0x06 => has_media_descriptor(stream),
+        _ => false,
+    }
+}
+
+/// AC-3, E-AC-3, DTS or AAC in DVB, or a registered format of audio or video.
+fn has_media_descriptor(stream: &StreamInfo) -> bool {
+    stream.descriptors::<Raw>().flatten().any(|Raw(descriptor)| match descriptor {
+        [0x6a | 0x7a | 0x7b | 0x7c, ..] => true,
+        [0x05, _, format @ ..] => matches!(
+            format.get(..4),
+            Some(b"AC-3" | b"EAC3" | b"DTS1" | b"DTS2" | b"DTS3" | b"HEVC" | b"AV01" | b"Opus")
+        ),
+        _ => false,
+    })
+}
+
+/// A descriptor as it is: tag, length, content.
+struct Raw<'a>(&'a [u8]);
+
+impl<'a> Descriptor<'a> for Raw<'a> {
+    fn from_bytes(bytes: &'a [u8]) -> Result<Self, DescriptorError> {
+        Ok(Self(bytes))
+    }
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A track's pad and the thread that pushes its bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+use super::clock::{Segment, clock_time};
+use super::log::CAT;
+use super::placement::{Output, Placement};
+use super::probe::Probed;
+use super::progress::Progress;
+use super::timing::Kind;
+use crate::engine::{Item, TrackReader};
+
+/// One track as GStreamer sees it.
+pub struct Track {
+    pub pad: gst::Pad,
+    pub reader: Arc<TrackReader>,
+    pub progress: Progress,
+    /// The streaming thread's own; others touch it only while that thread stands still.
+    work: Mutex<Work>,
+}
+
+struct Work {
+    placement: Placement,
+    /// Items that were read while looking for the container.
+    probed: VecDeque<Item>,
+    stop: Option<gst::ClockTime>,
+    /// Of the seek that the track plays by; events carry it so that applications can tell.
+    seqnum: gst::Seqnum,
+}
+
+/// Whether the streaming thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Again,
+    Pause,
+}
+
+impl Track {
+    /// `pad` is active and has its sticky events; `timeline` is the segment to play.
+    pub fn new(
+        pad: gst::Pad,
+        reader: Arc<TrackReader>,
+        probed: Probed,
+        timeline: Segment,
+        seqnum: gst::Seqnum,
+    ) -> Self {
+        let work = Work {
+            stop: timeline.stop(),
+            placement: Placement::new(probed.kind, timeline),
+            probed: probed.items,
+            seqnum,
+        };
+        Self { pad, reader, progress: Progress::default(), work: Mutex::new(work) }
+    }
+
+    /// Begins anew after a seek; the streaming thread stands still.
+    pub fn restart(&self, timeline: Segment, seqnum: gst::Seqnum) {
+        let mut work = self.work.lock().unwrap();
+        self.progress.restart();
+        work.stop = timeline.stop();
+        work.placement.restart(timeline);
+        work.probed.clear();
+        work.seqnum = seqnum;
+    }
+
+    /// Starts the streaming thread. `on_flow` gives what all pads together make of a push's result.
+    pub fn start<F>(self: &Arc<Self>, on_flow: F)
+    where
+        F: Fn(&Track, Result<gst::FlowSuccess, gst::FlowError>) -> Result<gst::FlowSuccess, gst::FlowError>
+            + Send
+            + 'static,
+    {
+        let track = self.clone();
+        let started = self.pad.start_task(move || {
+            if track.step(&on_flow) == Next::Pause {
+                gst::debug!(CAT, obj = track.pad, "Streaming pauses");
+                // Fails only when the task is being stopped, which is as good.
+                let _ = track.pad.pause_task();
+            }
+        });
+        if started.is_err() {
+            gst::error!(CAT, obj = self.pad, "The streaming thread does not start");
+        }
+    }
+
+    /// Makes the streaming thread push end-of-stream instead of what it would read next.
+    pub fn finish(&self) {
+        self.progress.finish();
+        self.reader.interrupt();
+    }
+
+    /// Ends the streaming thread for good.
+    pub fn stop(&self) {
+        self.reader.interrupt();
+        // Downstream may hold the thread inside a push for as long as it likes. Only then: a flush
+        // would also throw away what a finished track has left in queues downstream.
+        let stuck = self.progress.stop();
+        if stuck {
+            self.pad.push_event(gst::event::FlushStart::new());
+        }
+        let stopped = self.pad.stop_task();
+        if stuck {
+            self.pad.push_event(gst::event::FlushStop::new(true));
+        }
+        if stopped.is_err() || self.pad.set_active(false).is_err() {
+            gst::warning!(CAT, obj = self.pad, "The pad does not stop");
+        }
+    }
+
+    fn step<F>(&self, on_flow: &F) -> Next
+    where
+        F: Fn(&Track, Result<gst::FlowSuccess, gst::FlowError>) -> Result<gst::FlowSuccess, gst::FlowError>,
+    {
+        let probed = self.work.lock().unwrap().probed.pop_front();
+        let item = probed.or_else(|| self.progress.waiting(|| self.reader.next()));
+        let Some(item) = item else {
+            return if self.progress.finishing() { self.end() } else { Next::Pause };
+        };
+
+        let (outputs, eos, seqnum) = self.work.lock().unwrap().place(&item);
+        for output in outputs {
+            let event = match output {
+                Output::Segment(segment) => gst::event::Segment::builder(&segment).seqnum(seqnum).build(),
+                Output::Buffer(buffer) => {
+                    let Some(result) = self.progress.pushing(|| self.pad.push(buffer)) else {
+                        return Next::Pause;
+                    };
+                    match on_flow(self, result) {
+                        Ok(_) => continue,
+                        Err(gst::FlowError::Flushing) => return Next::Pause,
+                        // Whatever else it is, nothing more can be pushed here.
+                        Err(error) => {
+                            gst::debug!(CAT, obj = self.pad, "Streaming ends: {error:?}");
+                            return self.end();
+                        }
+                    }
+                }
+            };
+            gst::debug!(CAT, obj = self.pad, "Pushing {event:?}");
+            self.pad.push_event(event);
+        }
+        self.progress.passed(&item);
+        if eos { self.end() } else { Next::Again }
+    }
+
+    fn end(&self) -> Next {
+        let seqnum = self.work.lock().unwrap().seqnum;
+        gst::debug!(CAT, obj = self.pad, "Pushing end-of-stream");
+        self.progress.ended();
+        self.pad.push_event(gst::event::Eos::builder().seqnum(seqnum).build());
+        Next::Pause
+    }
+}
+
+impl Work {
+    /// What to push for an item, whether the track ends with it, and the seqnum to push it under.
+    fn place(&mut self, item: &Item) -> (Vec<Output>, bool, gst::Seqnum) {
+        let mut outputs = Vec::new();
+        let mut eos = false;
+        match item {
+            Item::Start(start) if self.stop.is_some_and(|stop| clock_time(start.position) >= stop) => {
+                self.placement.end(&mut outputs);
+                eos = true;
+            }
+            Item::Start(start) => self.placement.start(start.clone(), &mut outputs),
+            Item::Data(bytes) => self.placement.data(bytes.clone(), &mut outputs),
+            Item::End => self.placement.end(&mut outputs),
+            Item::Eos => {
+                self.placement.end(&mut outputs);
+                eos = true;
+            }
+        }
+        (outputs, eos, self.seqnum)
+    }
+}
+
+/// The caps by which demuxers are found.
+pub fn caps(kind: Kind) -> gst::Caps {
+    match kind {
+        Kind::MpegTs => {
+            gst::Caps::builder("video/mpegts").field("systemstream", true).field("packetsize", 188).build()
+        }
+        Kind::FragmentedMp4 => {
+            gst::Caps::builder("video/quicktime").field("variant", "iso-fragmented").build()
+        }
+    }
+}

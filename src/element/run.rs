@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One playback, from READY→PAUSED to PAUSED→READY: a session, its tracks' pads, and the seeks
+//! in it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use glib::translate::IntoGlib;
+use gst::prelude::*;
+use gst_base::UniqueFlowCombiner;
+
+use super::clock::{PipelineClock, Segment, Timeline, clock_time};
+use super::director;
+use super::log::CAT;
+use super::pad::Track;
+use super::seek::Seek;
+use super::settings::{Settings, SettingsError};
+use crate::engine::{Session, Stats, TrackReader};
+
+/// One playback.
+pub struct Run {
+    pub element: glib::WeakRef<gst::Element>,
+    pub timeline: Arc<Timeline>,
+    pub tracks: Mutex<Vec<Arc<Track>>>,
+    session: Mutex<Option<Arc<Session>>>,
+    /// Known before the tracks are: whoever waits in one must be woken when playback stops.
+    readers: Mutex<Vec<Arc<TrackReader>>>,
+    flow: Mutex<UniqueFlowCombiner>,
+    seeks: Mutex<Seeks>,
+    stopping: AtomicBool,
+    failed: AtomicBool,
+    director: Mutex<Option<(mpsc::Sender<director::Message>, thread::JoinHandle<()>)>>,
+}
+
+/// Seeks are done one at a time.
+#[derive(Default)]
+struct Seeks {
+    /// The streaming threads are there to be flushed.
+    streaming: bool,
+    /// To be done as soon as they are.
+    pending: Option<Seek>,
+    /// Every sink sends a copy of the application's seek.
+    last: Option<gst::Seqnum>,
+}
+
+impl Run {
+    /// Starts a session and the thread that follows it. `early` is a seek from before.
+    pub fn start(
+        element: &gst::Element,
+        settings: &Settings,
+        early: Option<Seek>,
+    ) -> Result<Arc<Self>, SettingsError> {
+        let timeline = Arc::new(Timeline::default());
+        let clock = PipelineClock { element: element.downgrade(), timeline: timeline.clone() };
+        let config = settings.to_config(Arc::new(clock))?;
+        gst::info!(CAT, obj = element, "Playing {config:?}");
+        let (sender, messages) = mpsc::channel();
+        let events = sender.clone();
+        // A closed channel means that playback has stopped: nobody cares any more.
+        let session = Session::start(config, move |event| {
+            let _ = events.send(director::Message::Event(event));
+        });
+        let run = Arc::new(Self {
+            element: element.downgrade(),
+            timeline,
+            tracks: Mutex::default(),
+            session: Mutex::new(Some(Arc::new(session))),
+            readers: Mutex::default(),
+            flow: Mutex::new(UniqueFlowCombiner::new()),
+            seeks: Mutex::new(Seeks {
+                streaming: false,
+                pending: early,
+                last: early.map(|seek| seek.seqnum),
+            }),
+            stopping: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            director: Mutex::default(),
+        });
+        let interval = Duration::from_millis(settings.stats_interval.into());
+        let thread = director::spawn(run.clone(), messages, interval);
+        *run.director.lock().unwrap() = Some((sender, thread));
+        Ok(run)
+    }
+
+    /// Ends everything but the pads, which stay for [`Run::remove_pads`]. Gives the last counters.
+    pub fn stop(&self) -> Stats {
+        self.stopping.store(true, Ordering::SeqCst);
+        for reader in self.readers.lock().unwrap().iter() {
+            reader.interrupt();
+        }
+        // A seek that is under way ends by itself; none comes after it.
+        *self.seeks.lock().unwrap() = Seeks::default();
+        if let Some((sender, thread)) = self.director.lock().unwrap().take() {
+            let _ = sender.send(director::Message::Stop);
+            // An application that stops playback from a message or notify handler does so on that
+            // very thread, which then ends after the handler.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                gst::error!(CAT, "The element's own thread has panicked");
+            }
+        }
+        for track in self.tracks.lock().unwrap().iter() {
+            track.stop();
+        }
+        let session = self.session.lock().unwrap().take();
+        session.map(|session| session.stats()).unwrap_or_default()
+    }
+
+    pub fn remove_pads(&self) {
+        let tracks = std::mem::take(&mut *self.tracks.lock().unwrap());
+        self.flow.lock().unwrap().clear();
+        for track in tracks {
+            if let Some(element) = self.element.upgrade()
+                && element.remove_pad(&track.pad).is_err()
+            {
+                gst::warning!(CAT, obj = element, "{} cannot be removed", track.pad.name());
+            }
+        }
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Playback has failed; true the first time that this is said.
+    pub fn fail(&self) -> bool {
+        !self.failed.swap(true, Ordering::SeqCst)
+    }
+
+    /// Keeps the tracks' readers, to wake who waits in one; false when playback is over already.
+    pub fn watch(&self, readers: impl IntoIterator<Item = Arc<TrackReader>>) -> bool {
+        self.readers.lock().unwrap().extend(readers);
+        !self.stopping()
+    }
+
+    /// Lets the tracks stream, after the seek that came meanwhile.
+    pub fn stream(self: &Arc<Self>) {
+        let mut seeks = self.seeks.lock().unwrap();
+        let tracks = self.tracks();
+        if self.stopping() {
+            return;
+        }
+        for track in &tracks {
+            self.flow.lock().unwrap().add_pad(&track.pad);
+        }
+        if let Some(seek) = seeks.pending.take() {
+            self.go_to(&seek, &tracks);
+        }
+        seeks.streaming = true;
+        self.start_tasks(&tracks);
+    }
+
+    /// Does the seek that came before the tracks were there, so that they begin where they should.
+    /// Gives the seqnum to play under.
+    pub fn begin(&self) -> gst::Seqnum {
+        let mut seeks = self.seeks.lock().unwrap();
+        if let Some(seek) = seeks.pending.take() {
+            self.go_to(&seek, &[]);
+        }
+        seeks.last.unwrap_or_else(gst::Seqnum::next)
+    }
+
+    /// Does a flushing seek, or keeps it until there is something to flush.
+    pub fn seek(self: &Arc<Self>, seek: Seek) -> bool {
+        let mut seeks = self.seeks.lock().unwrap();
+        if self.stopping() {
+            return false;
+        }
+        if seeks.last.replace(seek.seqnum) == Some(seek.seqnum) {
+            return true;
+        }
+        if !seeks.streaming {
+            seeks.pending = Some(seek);
+            return true;
+        }
+        let tracks = self.tracks();
+        for track in &tracks {
+            track.pad.push_event(gst::event::FlushStart::builder().seqnum(seek.seqnum).build());
+            track.reader.interrupt();
+        }
+        for track in &tracks {
+            // Waits for the streaming thread to stand still.
+            if track.pad.pause_task().is_err() {
+                gst::warning!(CAT, obj = track.pad, "Streaming does not pause");
+            }
+        }
+        self.flow.lock().unwrap().reset();
+        self.go_to(&seek, &tracks);
+        for track in &tracks {
+            track.pad.push_event(gst::event::FlushStop::builder(true).seqnum(seek.seqnum).build());
+        }
+        self.start_tasks(&tracks);
+        true
+    }
+
+    /// Moves session and tracks to a seek's target; no track streams.
+    fn go_to(&self, seek: &Seek, tracks: &[Arc<Track>]) {
+        let (Some(session), Some(element)) = (self.session(), self.element.upgrade()) else { return };
+        let end = self.end();
+        let now = self.timeline.playback(&element).map_or(Duration::ZERO, |playback| playback.position);
+        let position = session.seek(seek.target(end, now));
+        let old = self.segment().unwrap_or_default();
+        let segment = seek.segment(&old, position, end);
+        gst::info!(CAT, obj = element, "Going to {}, playing {segment:?}", clock_time(position));
+        self.timeline.replace(segment.clone(), &element);
+        for track in tracks {
+            track.restart(segment.clone(), seek.seqnum);
+        }
+    }
+
+    fn start_tasks(self: &Arc<Self>, tracks: &[Arc<Track>]) {
+        for track in tracks {
+            track.reader.resume();
+            let run = Arc::downgrade(self);
+            track.start(move |track, result| match run.upgrade() {
+                Some(run) => run.combine(track, result),
+                None => Err(gst::FlowError::Flushing),
+            });
+        }
+    }
+
+    /// What a push means for all of playback: one pad that nobody wants is no failure.
+    fn combine(
+        &self,
+        track: &Track,
+        result: Result<gst::FlowSuccess, gst::FlowError>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let combined = self.flow.lock().unwrap().update_pad_flow(&track.pad, result);
+        let error = match (result, combined) {
+            (Err(error @ (gst::FlowError::Flushing | gst::FlowError::Eos)), _) => return Err(error),
+            (Err(gst::FlowError::NotLinked), Ok(_)) => return result,
+            (Err(error), _) => error,
+            (Ok(_), _) => return result,
+        };
+        if let Some(element) = self.element.upgrade()
+            && !self.stopping()
+            && self.fail()
+        {
+            let flow = gst::FlowReturn::from(error).into_glib();
+            gst::element_error!(
+                element,
+                gst::StreamError::Failed,
+                ("Internal data stream error."),
+                ["streaming stopped, reason {error} ({flow})"],
+                details: gst::Structure::builder("details").field("flow-return", flow).build()
+            );
+        }
+        result
+    }
+
+    /// Ends the stream at what was pushed, as `gst-launch-1.0 -e` asks for.
+    pub fn finish(&self) -> bool {
+        let tracks = self.tracks();
+        tracks.iter().for_each(|track| track.finish());
+        !tracks.is_empty()
+    }
+
+    pub fn session(&self) -> Option<Arc<Session>> {
+        self.session.lock().unwrap().clone()
+    }
+
+    pub fn tracks(&self) -> Vec<Arc<Track>> {
+        let tracks: MutexGuard<Vec<_>> = self.tracks.lock().unwrap();
+        tracks.clone()
+    }
+
+    pub fn duration(&self) -> Option<Duration> {
+        self.session()?.duration()
+    }
+
+    pub fn seekable(&self) -> Option<(Duration, Duration)> {
+        self.session()?.seekable()
+    }
+
+    /// Where the presentation ends at this moment.
+    fn end(&self) -> Option<Duration> {
+        self.duration().or_else(|| self.seekable().map(|(_, end)| end))
+    }
+
+    pub fn segment(&self) -> Option<Segment> {
+        self.timeline.segment()
+    }
+}

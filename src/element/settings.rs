@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The properties that an application sets, in one table, and what a session makes of them.
+//!
+//! Values are kept as they were set, so that they read back unchanged; whether they make sense
+//! is checked by [`Settings::to_config`] when playback starts, where a mistake can be explained
+//! in an error message. They may be set in NULL and READY and count from the next start on.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use gst::prelude::*;
+use url::Url;
+
+use super::headers;
+use crate::engine::{Config, P2pMode, PlaybackClock, TlsConfig};
+
+/// How far a viewer takes part in its swarm; [`P2pMode`] as GObject knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstP2pHlsMode")]
+pub enum Mode {
+    #[enum_value(name = "HTTP only, no tracker is contacted", nick = "off")]
+    Off,
+    #[enum_value(name = "Download from peers, upload nothing", nick = "leech")]
+    Leech,
+    #[default]
+    #[enum_value(name = "Download from peers and upload to them", nick = "on")]
+    On,
+}
+
+/// What the properties hold.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub location: Option<String>,
+    pub trackers: Option<String>,
+    pub swarm_id: Option<String>,
+    pub stun_server: Option<String>,
+    pub turn_servers: gst::Array,
+    pub ice_addresses: Option<String>,
+    pub max_peers: u32,
+    pub p2p: Mode,
+    pub max_upload_rate: u32,
+    pub buffer_duration: u64,
+    pub max_memory: u64,
+    pub user_agent: String,
+    pub extra_headers: Option<gst::Structure>,
+    pub connection_speed: u32,
+    pub timeout: u32,
+    pub retries: u32,
+    pub ssl_strict: bool,
+    pub ssl_ca_file: Option<String>,
+    pub stats_interval: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            location: None,
+            trackers: None,
+            swarm_id: None,
+            stun_server: None,
+            turn_servers: gst::Array::default(),
+            ice_addresses: None,
+            max_peers: 15,
+            p2p: Mode::default(),
+            max_upload_rate: 0,
+            buffer_duration: 30_000_000_000,
+            max_memory: 256 << 20,
+            user_agent: concat!("p2phlssrc/", env!("CARGO_PKG_VERSION")).to_owned(),
+            extra_headers: None,
+            connection_speed: 0,
+            timeout: 15,
+            retries: 3,
+            ssl_strict: true,
+            ssl_ca_file: None,
+            stats_interval: 0,
+        }
+    }
+}
+
+/// One row of the table.
+pub struct Property {
+    pub spec: glib::ParamSpec,
+    pub get: fn(&Settings) -> glib::Value,
+    pub set: fn(&mut Settings, &glib::Value),
+}
+
+/// The table. Nicks are left to the names, which say the same.
+pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
+    let default = Settings::default();
+    macro_rules! property {
+        ($field:ident, $type:ident, $name:literal, $blurb:literal $(, $with:ident $value:expr)*) => {
+            Property {
+                spec: glib::$type::builder($name).blurb($blurb)$(.$with($value))*.mutable_ready().build(),
+                get: |settings| settings.$field.to_value(),
+                set: |settings, value| settings.$field = value.get().expect("GObject checks types"),
+            }
+        };
+    }
+    vec![
+        property!(location, ParamSpecString, "location", "URL of the HLS playlist (http, https)"),
+        property!(
+            trackers, ParamSpecString, "trackers",
+            "WebTorrent trackers that introduce viewers to each other (ws and wss URLs, separated by commas); \
+             without any, everything comes over HTTP"
+        ),
+        property!(
+            swarm_id, ParamSpecString, "swarm-id",
+            "Name of the swarm; viewers with the same name share segments \
+             (default: the playlist's URL without its query)"
+        ),
+        property!(
+            stun_server, ParamSpecString, "stun-server",
+            "STUN server that tells this viewer its public address, as stun://host:port; \
+             viewers behind different NATs need one"
+        ),
+        Property {
+            spec: gst::ParamSpecArray::builder("turn-servers")
+                .blurb("TURN servers that relay where nothing else connects, as turn(s)://user:password@host:port")
+                .element_spec(&glib::ParamSpecString::builder("turn-server").blurb("A TURN server").build())
+                .mutable_ready()
+                .build(),
+            get: |settings| settings.turn_servers.to_value(),
+            set: |settings, value| settings.turn_servers = value.get().expect("GObject checks types"),
+        },
+        property!(
+            ice_addresses, ParamSpecString, "ice-addresses",
+            "Local IP addresses that connections to peers may use, separated by commas \
+             (default: all of this machine's but loopback)"
+        ),
+        property!(
+            max_peers, ParamSpecUInt, "max-peers", "Peers to be connected to at most",
+            minimum 0, maximum 1000, default_value default.max_peers
+        ),
+        Property {
+            spec: glib::ParamSpecEnum::builder_with_default("p2p", default.p2p)
+                .blurb("How far this viewer takes part in the swarm")
+                .mutable_ready()
+                .build(),
+            get: |settings| settings.p2p.to_value(),
+            set: |settings, value| settings.p2p = value.get().expect("GObject checks types"),
+        },
+        property!(
+            max_upload_rate, ParamSpecUInt, "max-upload-rate",
+            "Upload to peers at most, in kbit/s (0 = unlimited)",
+            default_value default.max_upload_rate
+        ),
+        property!(
+            buffer_duration, ParamSpecUInt64, "buffer-duration",
+            "How far ahead of playback segments are fetched, in nanoseconds",
+            minimum 1_000_000_000, default_value default.buffer_duration
+        ),
+        property!(
+            max_memory, ParamSpecUInt64, "max-memory",
+            "Segments kept for playback and for other viewers at most, in bytes",
+            minimum 1 << 20, default_value default.max_memory
+        ),
+        property!(
+            user_agent, ParamSpecString, "user-agent", "User-Agent header of HTTP requests",
+            default_value Some(default.user_agent.as_str())
+        ),
+        Property {
+            spec: glib::ParamSpecBoxed::builder::<gst::Structure>("extra-headers")
+                .blurb("Further headers of HTTP requests: field = header, value = string or array of strings")
+                .mutable_ready()
+                .build(),
+            get: |settings| settings.extra_headers.to_value(),
+            set: |settings, value| settings.extra_headers = value.get().expect("GObject checks types"),
+        },
+        property!(
+            connection_speed, ParamSpecUInt, "connection-speed",
+            "Speed of the network connection, in kbit/s, to choose the quality by (0 = measure)",
+            maximum u32::MAX / 1000, default_value default.connection_speed
+        ),
+        property!(
+            timeout, ParamSpecUInt, "timeout",
+            "Seconds that an HTTP request may be silent before it counts as failed",
+            minimum 1, maximum 3600, default_value default.timeout
+        ),
+        property!(
+            retries, ParamSpecUInt, "retries", "Further tries of a failed HTTP request",
+            maximum 100, default_value default.retries
+        ),
+        property!(
+            ssl_strict, ParamSpecBoolean, "ssl-strict",
+            "Refuse HTTPS and WSS servers whose certificates do not verify",
+            default_value default.ssl_strict
+        ),
+        property!(
+            ssl_ca_file, ParamSpecString, "ssl-ca-file",
+            "PEM file with certificate authorities to trust besides the system's"
+        ),
+        property!(
+            stats_interval, ParamSpecUInt, "stats-interval",
+            "Milliseconds between p2phls-stats element messages, which carry what the stats property holds \
+             (0 = none)",
+            default_value default.stats_interval
+        ),
+    ]
+});
+
+/// Why the settings make no session.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("No location is set")]
+    NoLocation,
+    #[error("Location {0:?} is not the URL of a playlist: {1}")]
+    Location(String, String),
+    #[error("Tracker {0:?} is not a ws or wss URL")]
+    Tracker(String),
+    #[error("STUN server {0:?} is not of the form stun://host:port")]
+    Stun(String),
+    #[error("TURN server {0:?} is not of the form turn(s)://user:password@host:port")]
+    Turn(String),
+    #[error("ICE address {0:?} is not an IP address")]
+    IceAddress(String),
+    #[error(transparent)]
+    Header(#[from] headers::HeaderError),
+}
+
+impl Settings {
+    /// What a session is told; `clock` says where playback is.
+    pub fn to_config(&self, clock: Arc<dyn PlaybackClock>) -> Result<Config, SettingsError> {
+        Ok(Config {
+            location: self.playlist()?,
+            trackers: list(&self.trackers).map(tracker).collect::<Result<_, _>>()?,
+            swarm_id: filled(&self.swarm_id),
+            stun_server: filled(&self.stun_server).map(stun_server).transpose()?,
+            turn_servers: self.turn_servers.iter().map(turn_server).collect::<Result<_, _>>()?,
+            ice_addresses: list(&self.ice_addresses).map(ice_address).collect::<Result<_, _>>()?,
+            max_peers: self.max_peers as usize,
+            p2p: match self.p2p {
+                Mode::Off => P2pMode::Off,
+                Mode::Leech => P2pMode::Leech,
+                Mode::On => P2pMode::On,
+            },
+            max_upload_rate: u64::from(self.max_upload_rate) * 1000,
+            buffer_duration: Duration::from_nanos(self.buffer_duration),
+            max_memory: self.max_memory,
+            user_agent: self.user_agent.clone(),
+            extra_headers: headers::from_structure(self.extra_headers.as_deref())?,
+            connection_speed: u64::from(self.connection_speed) * 1000,
+            timeout: Duration::from_secs(self.timeout.into()),
+            retries: self.retries,
+            tls: TlsConfig { strict: self.ssl_strict, ca_file: filled(&self.ssl_ca_file).map(PathBuf::from) },
+            clock,
+        })
+    }
+
+    fn playlist(&self) -> Result<Url, SettingsError> {
+        let location = filled(&self.location).ok_or(SettingsError::NoLocation)?;
+        let wrong = |why: &str| SettingsError::Location(location.clone(), why.to_owned());
+        let url = Url::parse(&location).map_err(|error| wrong(&error.to_string()))?;
+        match url.scheme() {
+            "http" | "https" => Ok(url),
+            _ => Err(wrong("only http and https can be played")),
+        }
+    }
+}
+
+/// Empty strings mean the same as no string: gst-launch has no other way to say it.
+fn filled(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn list(text: &Option<String>) -> impl Iterator<Item = &str> {
+    text.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn tracker(text: &str) -> Result<Url, SettingsError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "ws" | "wss"));
+    url.ok_or_else(|| SettingsError::Tracker(text.to_owned()))
+}
+
+fn stun_server(text: String) -> Result<String, SettingsError> {
+    match is_server(&text, &["stun"]) {
+        true => Ok(text),
+        false => Err(SettingsError::Stun(text)),
+    }
+}
+
+fn turn_server(value: &glib::SendValue) -> Result<String, SettingsError> {
+    let text = value.get::<Option<String>>().ok().flatten().unwrap_or_default();
+    match is_server(&text, &["turn", "turns"]) {
+        true => Ok(text),
+        false => Err(SettingsError::Turn(text)),
+    }
+}
+
+fn is_server(text: &str, schemes: &[&str]) -> bool {
+    text.contains("://")
+        && Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
+}
+
+fn ice_address(text: &str) -> Result<IpAddr, SettingsError> {
+    text.parse().map_err(|_| SettingsError::IceAddress(text.to_owned()))
+}

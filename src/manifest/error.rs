@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Why a playlist cannot be used, in words for the person who has to mend it.
+
+/// Why a playlist cannot be used. Lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// There is nothing to read.
+    #[error("not an HLS playlist: it is empty")]
+    Empty,
+    /// The header that RFC 8216bis 4.4.1.1 requires is missing. A playlist whose head was cut off
+    /// is refused too, since it has lost its media sequence: guessing would mix up segments.
+    #[error("not an HLS playlist: no #EXTM3U on the first line (it starts with `{start}`)")]
+    NoHeader {
+        /// What stands there instead, shortened.
+        start: String,
+    },
+    /// Longer than anything that a player should load again and again.
+    #[error("the playlist is too large: {size} bytes, at most {limit} are read")]
+    TooLarge { size: usize, limit: usize },
+    /// More lines or segments than are read.
+    #[error("line {line}: the playlist has more than {limit} {what}")]
+    TooMany { line: usize, what: &'static str, limit: usize },
+    /// A segment, initialisation segment or key whose address makes no URL.
+    #[error("line {line}: `{uri}` is not a usable URI: {source}")]
+    BadUri { line: usize, uri: String, source: url::ParseError },
+}
+
+/// At most the first 60 characters, for messages.
+pub(super) fn shorten(text: &str) -> String {
+    const KEPT: usize = 60;
+    let mut short: String = text.chars().take(KEPT).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

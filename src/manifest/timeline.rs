@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Where the segments of a media playlist are on the presentation's timeline, across reloads.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{MediaPlaylist, PlaylistType, Segment, StartOffset};
+
+/// Shortest wait between two loads of a playlist, whatever it says: a target duration of zero must
+/// not make a player hammer the server.
+const MIN_RELOAD_DELAY: Duration = Duration::from_millis(500);
+
+/// How many target durations from the end live playback begins: RFC 8216bis 6.3.3.
+const HOLD_BACK_TARGETS: u32 = 3;
+
+/// A segment in its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedSegment {
+    /// The segment's number in its swarm, which p2p-media-loader calls `externalId`.
+    pub number: i64,
+    /// Position on the presentation's timeline.
+    pub start: Duration,
+    pub segment: Segment,
+}
+
+impl PlacedSegment {
+    /// Position where the next segment starts.
+    pub fn end(&self) -> Duration {
+        self.start.saturating_add(self.segment.duration)
+    }
+}
+
+/// What a reload has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// No new segment. The playlist may have ended, though, and old segments may be gone.
+    Unchanged,
+    /// So many segments at the end.
+    Appended(usize),
+    /// Segments were missed: the new ones do not follow those known, and their place on the
+    /// timeline is an estimate.
+    Jumped {
+        /// How many media sequence numbers are missing.
+        missed: u64,
+    },
+    /// The server began anew: the new segments follow the old ones on the timeline, but have
+    /// nothing to do with them, and numbers may come a second time for other content.
+    Restarted,
+}
+
+/// Why a reload could not be used; what was known before still holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimelineError {
+    /// A server in trouble: its next answer may be whole again.
+    #[error("the reloaded playlist lists no segments")]
+    Empty,
+}
+
+/// The segments that can be played now, placed on a timeline that starts at zero with the first
+/// segment ever seen and only ever grows.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    /// Neighbours follow each other without a gap, in time and in number.
+    segments: VecDeque<PlacedSegment>,
+    /// Where the next new segment goes.
+    end: Duration,
+    numbering: Numbering,
+    ended: bool,
+    playlist_type: Option<PlaylistType>,
+    target_duration: Duration,
+    start_offset: Option<StartOffset>,
+    hold_back: Option<Duration>,
+}
+
+/// How segments get their numbers. Browsers decide it when they first see the presentation, and
+/// all viewers of a swarm must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbering {
+    /// Seen live: by media sequence, and so it stays when the presentation ends.
+    Sequence,
+    /// Seen when it had ended: from zero, whatever the media sequence.
+    Index,
+}
+
+impl Timeline {
+    /// Starts the timeline with the first load of a playlist.
+    pub fn new(playlist: MediaPlaylist) -> Self {
+        let numbering = if playlist.ended { Numbering::Index } else { Numbering::Sequence };
+        Self::starting_at(Duration::ZERO, numbering, playlist)
+    }
+
+    /// A timeline for another playlist of the same presentation (a variant to switch to, an audio
+    /// rendition) with the same origin as this one.
+    ///
+    /// Wall clock tells best where it belongs; without it, equal media sequence numbers are taken
+    /// to be the same moment, as packagers make them. What has ended begins where this one does.
+    pub fn beside(&self, playlist: MediaPlaylist) -> Self {
+        let place = match (self.segments.front(), playlist.segments.first()) {
+            (Some(ours), Some(first)) if self.numbering == Numbering::Sequence => {
+                self.by_wall_clock(first).unwrap_or_else(|| match self.by_sequence(first.sequence) {
+                    Some(same) => same.start,
+                    None if first.sequence < ours.segment.sequence => {
+                        let earlier = ours.segment.sequence.abs_diff(first.sequence);
+                        ours.start.saturating_sub(self.estimate(earlier))
+                    }
+                    None => self.after_gap(first),
+                })
+            }
+            (Some(ours), _) => ours.start,
+            (None, _) => self.end,
+        };
+        Self::starting_at(place, self.numbering, playlist)
+    }
+
+    fn starting_at(start: Duration, numbering: Numbering, playlist: MediaPlaylist) -> Self {
+        let mut timeline = Self {
+            segments: VecDeque::with_capacity(playlist.segments.len()),
+            end: start,
+            numbering,
+            ended: false,
+            playlist_type: None,
+            target_duration: Duration::ZERO,
+            start_offset: None,
+            hold_back: None,
+        };
+        timeline.take_header(&playlist);
+        for segment in playlist.segments {
+            timeline.append(segment);
+        }
+        timeline
+    }
+
+    /// Takes a reload of the same playlist. What is no longer listed is forgotten.
+    ///
+    /// A copy older than the last one, as a CDN's caches give, changes nothing.
+    pub fn update(&mut self, playlist: MediaPlaylist) -> Result<Change, TimelineError> {
+        let Some(first) = playlist.segments.first() else {
+            // A live playlist may be empty before its first segment.
+            return if self.segments.is_empty() {
+                self.take_header(&playlist);
+                Ok(Change::Unchanged)
+            } else {
+                Err(TimelineError::Empty)
+            };
+        };
+        let (Some(oldest), Some(newest)) = (self.segments.front(), self.segments.back()) else {
+            return Ok(self.extend(playlist, i64::MIN));
+        };
+        let (oldest, newest) = (oldest.segment.sequence, newest.segment.sequence);
+        let (first_sequence, last_sequence) =
+            (first.sequence, first.sequence + playlist.segments.len() as i64 - 1);
+
+        if first_sequence > newest + 1 {
+            let place = self.by_wall_clock(first).unwrap_or_else(|| self.after_gap(first));
+            self.end = self.end.max(place);
+            self.segments.clear();
+            self.extend(playlist, i64::MIN);
+            return Ok(Change::Jumped { missed: first_sequence.abs_diff(newest + 1) });
+        }
+        if self.contradicts(&playlist) || (last_sequence < oldest && !self.is_old_copy(&playlist)) {
+            self.ended = false;
+            self.segments.clear();
+            self.extend(playlist, i64::MIN);
+            return Ok(Change::Restarted);
+        }
+        if last_sequence < newest {
+            return Ok(Change::Unchanged);
+        }
+        while self.segments.front().is_some_and(|placed| placed.segment.sequence < first_sequence) {
+            self.segments.pop_front();
+        }
+        Ok(self.extend(playlist, newest))
+    }
+
+    /// The segments that can be played now, in order.
+    pub fn segments(&self) -> &VecDeque<PlacedSegment> {
+        &self.segments
+    }
+
+    /// The segment with `number` in the swarm.
+    pub fn get(&self, number: i64) -> Option<&PlacedSegment> {
+        let index = number.checked_sub(self.segments.front()?.number)?;
+        self.segments.get(usize::try_from(index).ok()?)
+    }
+
+    /// The segment that holds `position`.
+    pub fn at(&self, position: Duration) -> Option<&PlacedSegment> {
+        let after = self.segments.partition_point(|placed| placed.start <= position);
+        self.segments.get(after.checked_sub(1)?).filter(|placed| position < placed.end())
+    }
+
+    /// Start of the first segment and end of the last; both the same while there is none.
+    pub fn window(&self) -> (Duration, Duration) {
+        (self.segments.front().map_or(self.end, |placed| placed.start), self.end)
+    }
+
+    /// Whether more segments may come.
+    pub fn is_live(&self) -> bool {
+        !self.ended && self.playlist_type != Some(PlaylistType::Vod)
+    }
+
+    /// How long the presentation is, once that is settled.
+    pub fn duration(&self) -> Option<Duration> {
+        (!self.is_live()).then_some(self.end)
+    }
+
+    /// EXT-X-TARGETDURATION of the last load.
+    pub fn target_duration(&self) -> Duration {
+        self.target_duration
+    }
+
+    /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
+    ///
+    /// Live: at the start of a segment, no closer to the end than HOLD-BACK or three target
+    /// durations. Otherwise: at EXT-X-START or at the beginning.
+    pub fn start_position(&self) -> Duration {
+        let (start, end) = self.window();
+        let asked = self.start_offset.map(|offset| {
+            // In range: a window is some 500 years at most.
+            let distance = Duration::try_from_secs_f64(offset.seconds.abs()).unwrap_or(Duration::MAX);
+            let position = match offset.seconds < 0.0 {
+                true => end.saturating_sub(distance),
+                false => start.saturating_add(distance),
+            };
+            position.clamp(start, end)
+        });
+        if !self.is_live() {
+            // At the very end there would be nothing to play.
+            return asked.filter(|position| *position < end).unwrap_or(start);
+        }
+        let hold_back = self.hold_back.unwrap_or(self.target_duration * HOLD_BACK_TARGETS);
+        let latest = end.saturating_sub(hold_back);
+        let position = asked.map_or(latest, |asked| asked.min(latest));
+        let after = self.segments.partition_point(|placed| placed.start <= position);
+        after.checked_sub(1).map_or(start, |index| self.segments[index].start)
+    }
+
+    /// How long to wait before the next load, where `changed` tells whether the last one brought
+    /// something new: RFC 8216bis 6.3.4.
+    ///
+    /// After a change the next segment is due in the time that the last one takes, which is less
+    /// than the target duration with some packagers; otherwise in half a target duration.
+    pub fn reload_delay(&self, changed: bool) -> Duration {
+        let delay = match self.segments.back() {
+            Some(last) if changed => last.segment.duration.min(self.target_duration),
+            _ => self.target_duration / 2,
+        };
+        delay.max(MIN_RELOAD_DELAY)
+    }
+
+    fn take_header(&mut self, playlist: &MediaPlaylist) {
+        self.ended |= playlist.ended;
+        self.playlist_type = playlist.playlist_type;
+        self.target_duration = playlist.target_duration;
+        self.start_offset = playlist.start_offset;
+        self.hold_back = playlist.hold_back;
+    }
+
+    /// Takes the segments newer than `newest`, and the addresses of those known: a playlist may
+    /// sign them anew with each load. Durations stay, or else the timeline would shift.
+    fn extend(&mut self, playlist: MediaPlaylist, newest: i64) -> Change {
+        self.take_header(&playlist);
+        let mut appended = 0;
+        for segment in playlist.segments {
+            if segment.sequence > newest {
+                self.append(segment);
+                appended += 1;
+            } else if let Some(known) = self.by_sequence_mut(segment.sequence) {
+                known.segment = Segment { duration: known.segment.duration, ..segment };
+            }
+        }
+        if appended == 0 { Change::Unchanged } else { Change::Appended(appended) }
+    }
+
+    fn append(&mut self, segment: Segment) {
+        let number = match self.numbering {
+            Numbering::Sequence => segment.sequence,
+            Numbering::Index => self.segments.back().map_or(0, |last| last.number + 1),
+        };
+        let placed = PlacedSegment { number, start: self.end, segment };
+        self.end = placed.end();
+        self.segments.push_back(placed);
+    }
+
+    fn by_sequence(&self, sequence: i64) -> Option<&PlacedSegment> {
+        let index = sequence.checked_sub(self.segments.front()?.segment.sequence)?;
+        self.segments.get(usize::try_from(index).ok()?)
+    }
+
+    fn by_sequence_mut(&mut self, sequence: i64) -> Option<&mut PlacedSegment> {
+        let index = sequence.checked_sub(self.segments.front()?.segment.sequence)?;
+        self.segments.get_mut(usize::try_from(index).ok()?)
+    }
+
+    /// Whether the wall clock shows that the same media sequence numbers now mean other content.
+    /// Addresses and durations cannot show it: the first may be signed anew, the second are often
+    /// all the same.
+    fn contradicts(&self, playlist: &MediaPlaylist) -> bool {
+        let tolerance = self.target_duration.max(playlist.target_duration);
+        let both = playlist.segments.iter().filter_map(|new| {
+            let known = self.by_sequence(new.sequence)?.segment.program_date_time?;
+            Some(known.abs_diff(new.program_date_time?))
+        });
+        both.last().is_some_and(|difference| difference > tolerance)
+    }
+
+    /// Whether a playlist that lies wholly before the window is an old copy from a cache, rather
+    /// than a server that began anew. The wall clock tells; without it, how far back it is.
+    fn is_old_copy(&self, playlist: &MediaPlaylist) -> bool {
+        let (Some(oldest), Some(theirs)) = (self.segments.front(), playlist.segments.last()) else {
+            return false;
+        };
+        match (oldest.segment.program_date_time, theirs.program_date_time) {
+            (Some(ours), Some(theirs)) => theirs <= ours,
+            _ => oldest.segment.sequence.abs_diff(theirs.sequence) <= self.segments.len() as u64,
+        }
+    }
+
+    /// The place of a segment by its wall clock; None where that is unknown, or so far from what
+    /// is known here that the clock must have been set.
+    fn by_wall_clock(&self, segment: &Segment) -> Option<Duration> {
+        const BELIEVABLE: Duration = Duration::from_secs(24 * 3_600);
+        let known = self.segments.iter().rev().find(|placed| placed.segment.program_date_time.is_some())?;
+        let (ours, theirs) = (known.segment.program_date_time?, segment.program_date_time?);
+        if ours.abs_diff(theirs) > BELIEVABLE {
+            return None;
+        }
+        (known.start + theirs).checked_sub(ours)
+    }
+
+    /// The place of a segment after those known, by media sequence.
+    fn after_gap(&self, segment: &Segment) -> Duration {
+        let newest = self.segments.back().map_or(segment.sequence, |last| last.segment.sequence);
+        let missed = segment.sequence.saturating_sub(newest).saturating_sub(1).max(0);
+        self.end.saturating_add(self.estimate(missed.unsigned_abs()))
+    }
+
+    /// How long `count` segments take, going by those known.
+    fn estimate(&self, count: u64) -> Duration {
+        let (start, end) = self.window();
+        let mean = match u32::try_from(self.segments.len()) {
+            Ok(known @ 1..) => (end - start) / known,
+            _ => self.target_duration,
+        };
+        mean.saturating_mul(count.try_into().unwrap_or(u32::MAX))
+    }
+}
