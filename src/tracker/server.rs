@@ -6,6 +6,7 @@
 //! of a proxy in front.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -123,12 +125,19 @@ async fn http(stream: TcpStream, arrival: Arrival, router: TowerToHyperService<R
     }
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(arrival.clone());
-        router.call(request)
+        let response = router.call(request);
+        async {
+            let mut response = response.await?;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // One request is all: an idle connection would hold up a viewer, or the shutdown.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP_TIMEOUT)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     match timeout(HTTP_TIMEOUT, serving).await {
