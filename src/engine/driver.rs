@@ -229,7 +229,8 @@ impl Driver {
                     let failure = FetchFailure::NotFound;
                     return self.viewer.handle_http_failure(Instant::now(), fetch, failure);
                 };
-                let target = FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
+                let target =
+                    FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
                 log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
                 let events = self.fetch_events.0.clone();
                 let task = fetcher::spawn(http.clone(), fetch, target, offset, events);

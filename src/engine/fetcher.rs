@@ -15,10 +15,23 @@ use crate::viewer::{FetchFailure, FetchId};
 #[derive(Debug)]
 pub enum FetchEvent {
     /// The response begins, at this offset of the segment.
-    Started { fetch: FetchId, offset: u64, total: Option<u64> },
-    Bytes { fetch: FetchId, bytes: Bytes },
-    Ended { fetch: FetchId },
-    Failed { fetch: FetchId, failure: FetchFailure, error: HttpError },
+    Started {
+        fetch: FetchId,
+        offset: u64,
+        total: Option<u64>,
+    },
+    Bytes {
+        fetch: FetchId,
+        bytes: Bytes,
+    },
+    Ended {
+        fetch: FetchId,
+    },
+    Failed {
+        fetch: FetchId,
+        failure: FetchFailure,
+        error: HttpError,
+    },
 }
 
 /// What to fetch.

@@ -15,9 +15,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::net::data_channel::{Connector, Link, LinkEvent, LinkSender, Offer, RtcError};
-use crate::net::tracker_client::{
-    OFFER_LIFETIME, TrackerClient, TrackerConfig, TrackerEvent, TrackerHandle,
-};
+use crate::net::tracker_client::{OFFER_LIFETIME, TrackerClient, TrackerConfig, TrackerEvent, TrackerHandle};
 use crate::swarm::ids::OfferId;
 use crate::swarm::{Client, InfoHash, PeerId};
 use crate::viewer::PeerKey;
@@ -36,8 +34,16 @@ pub struct MeshConfig {
 pub enum MeshInput {
     Tracker(usize, TrackerEvent),
     Offers(usize, Vec<(OfferId, Result<Offer, RtcError>)>),
-    Answered { tracker: usize, to: PeerId, offer_id: OfferId, answer: Result<(Link, String), RtcError> },
-    Accepted { from: PeerId, link: Result<Link, RtcError> },
+    Answered {
+        tracker: usize,
+        to: PeerId,
+        offer_id: OfferId,
+        answer: Result<(Link, String), RtcError>,
+    },
+    Accepted {
+        from: PeerId,
+        link: Result<Link, RtcError>,
+    },
     Link(PeerKey, LinkEvent),
     /// Time to look after what has been waiting.
     Tick,

@@ -189,7 +189,8 @@ impl Pump {
         let discontinuity = self.discontinuity || last_sequence != Some(segment.discontinuity_sequence);
         let init = match &segment.init {
             Some(init) if discontinuity || last_init != Some(init) => {
-                let bytes = self.inits.iter().find(|(known, _)| known == init).map(|(_, bytes)| bytes.clone());
+                let bytes =
+                    self.inits.iter().find(|(known, _)| known == init).map(|(_, bytes)| bytes.clone());
                 Some(bytes.ok_or_else(|| init.clone())?)
             }
             _ => None,

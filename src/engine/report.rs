@@ -77,7 +77,14 @@ impl StallMeter {
     const ENOUGH: Duration = Duration::from_millis(500);
 
     /// `now` on any steady clock; `pushed` is the end of what went out, `ended` that nothing follows.
-    pub fn update(&mut self, now: Duration, position: Duration, playing: bool, pushed: Duration, ended: bool) {
+    pub fn update(
+        &mut self,
+        now: Duration,
+        position: Duration,
+        playing: bool,
+        pushed: Duration,
+        ended: bool,
+    ) {
         match self.since {
             None if playing && !ended && pushed <= position => {
                 self.stalls += 1;
