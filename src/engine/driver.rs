@@ -27,6 +27,7 @@ use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
 use crate::net::http::{HttpClient, HttpConfig, HttpError, Part};
 use crate::net::tls;
 use crate::swarm::client::peer_id_from_random;
+use crate::swarm::identity::hls::{VariantAttributes, variant_properties};
 use crate::swarm::identity::{self, Scheme, StreamType};
 use crate::swarm::wire::{self, Decoded, Decoder};
 use crate::swarm::{InfoHash, PeerId, SegmentId};
@@ -480,8 +481,8 @@ impl Driver {
         let connector = Connector::new(rtc).map_err(settings)?;
         let default_id = identity::default_swarm_id(url.as_str());
         let swarm_id = self.config.swarm_id.as_deref().unwrap_or(default_id);
-        let attributes = variant.map(super::variant_attributes).unwrap_or_default();
-        let properties = identity::hls::variant_properties(Scheme::V2, &attributes);
+        let attributes = variant.map(variant_attributes).unwrap_or_default();
+        let properties = variant_properties(Scheme::V2, &attributes);
         let name = identity::swarm_string(Scheme::V2, swarm_id, StreamType::Main, &properties);
         let info_hash = InfoHash(identity::info_hash(&name));
         log::info!(target: "p2phls-swarm", "joining swarm {name} ({info_hash})");
@@ -630,6 +631,17 @@ impl Driver {
 
     fn emit(&self, event: Event) {
         (self.on_event)(event);
+    }
+}
+
+fn variant_attributes(variant: &Variant) -> VariantAttributes<'_> {
+    VariantAttributes {
+        bandwidth: (variant.bandwidth > 0).then_some(variant.bandwidth),
+        average_bandwidth: variant.average_bandwidth,
+        codecs: variant.codecs.as_deref().unwrap_or_default(),
+        resolution: variant.resolution.map(|r| (r.width, r.height)),
+        frame_rate: variant.frame_rate.as_deref().unwrap_or_default(),
+        video_range: variant.video_range.as_deref().unwrap_or_default(),
     }
 }
 

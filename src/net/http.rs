@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderName, Hea
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use super::tls::{self, TlsError};
+use super::tls::TlsError;
 
 /// Why a request failed, in words for the user.
 #[derive(Debug, Clone, thiserror::Error)]

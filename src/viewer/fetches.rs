@@ -43,7 +43,7 @@ impl Viewer {
         offset: u64,
         total: Option<u64>,
     ) -> bool {
-        let Some(segment) = self.fetched_segment(fetch) else { return false };
+        let Some(segment) = self.segment_of(fetch) else { return false };
         let Some(holding) = self.holdings.get_mut(&segment) else { return false };
         let Some(work) = &mut holding.http else { return false };
         work.next = offset;
@@ -68,7 +68,7 @@ impl Viewer {
     /// `len` bytes are about to be reported for this request: which of them the driver has to compare
     /// with what is held.
     pub fn bytes_to_confirm(&self, fetch: FetchId, len: u64) -> Option<Confirmation> {
-        let segment = self.fetched_segment(fetch)?;
+        let segment = self.segment_of(fetch)?;
         let holding = self.holdings.get(&segment)?;
         let next = holding.http?.next;
         let held = holding.to_confirm(&(next..next + len));
@@ -90,7 +90,7 @@ impl Viewer {
         len: u64,
     ) -> Option<(SegmentId, Placement)> {
         self.counters.http_bytes += len;
-        let segment = self.fetched_segment(fetch)?;
+        let segment = self.segment_of(fetch)?;
         let holding = self.holdings.get(&segment)?;
         let overrun = |total: u64| (holding.http.map_or(0, |w| w.next) + len).saturating_sub(total);
         let beyond = holding.total.map_or(0, overrun);
@@ -118,7 +118,7 @@ impl Viewer {
 
     /// The response has ended well.
     pub fn handle_http_end(&mut self, now: Instant, fetch: FetchId) {
-        let Some(segment) = self.fetched_segment(fetch) else { return };
+        let Some(segment) = self.segment_of(fetch) else { return };
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let Some(work) = holding.http else { return };
         match holding.total {
@@ -137,7 +137,7 @@ impl Viewer {
 
     /// The request has failed. What has come stays.
     pub fn handle_http_failure(&mut self, now: Instant, fetch: FetchId, failure: FetchFailure) {
-        let Some(segment) = self.fetched_segment(fetch) else { return };
+        let Some(segment) = self.segment_of(fetch) else { return };
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let progressed = holding.http.take().is_some_and(|work| work.received > 0);
         // A server that breaks off now and then but goes on is bad, not dead.
@@ -160,7 +160,8 @@ impl Viewer {
         }
     }
 
-    fn fetched_segment(&self, fetch: FetchId) -> Option<SegmentId> {
+    /// The segment that a request is for, while it is of interest.
+    pub fn segment_of(&self, fetch: FetchId) -> Option<SegmentId> {
         self.holdings.iter().find(|(_, h)| h.http.is_some_and(|w| w.fetch == fetch)).map(|(id, _)| *id)
     }
 

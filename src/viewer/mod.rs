@@ -252,6 +252,11 @@ impl Viewer {
         until
     }
 
+    /// Our name in the swarm.
+    pub fn id(&self) -> PeerId {
+        self.config.peer_id
+    }
+
     /// Number of peers with an open channel.
     pub fn peer_count(&self) -> usize {
         self.peers.len()

@@ -73,11 +73,14 @@ impl Viewer {
                 return self.drop_peer(key, "broke the protocol");
             }
         };
-        peer.last_progress = now;
         match notice {
             Notice::Announced => self.ask_for_newer_playlist(key),
-            Notice::Requested => self.answer_request(now, key),
-            Notice::Header { segment, offset, size } => self.take_header(key, segment, offset, size),
+            Notice::Requested => self.answer_request(key),
+            Notice::Header { segment, offset, size } => {
+                // Only what brings the segment nearer is progress: a peer that talks much is still silent.
+                peer.last_progress = now;
+                self.take_header(key, segment, offset, size);
+            }
             Notice::Completed { segment } => {
                 peer.state.note_success();
                 self.transfer_done(now, key, segment);

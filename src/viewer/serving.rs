@@ -27,7 +27,7 @@ impl Viewer {
     }
 
     /// A peer asks for something.
-    pub(super) fn answer_request(&mut self, _now: Instant, key: PeerKey) {
+    pub(super) fn answer_request(&mut self, key: PeerKey) {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
         let servable = self.servable(segment).filter(|(_, total)| upload.next < *total);

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+
+# Four viewers of one live stream, on this machine: how much of it do they take from each other?
+#
+# Installs what is missing, builds the plugin and the tracker, and then plays for a minute; see
+# examples/demo/__main__.py for what happens there. Settings, as environment variables:
+#
+#   DURATION        seconds from the last viewer's start (60)
+#   VIEWERS         how many viewers (4)
+#   MIN_EFFICIENCY  per cent that must come from peers (60)
+#   KEEP=1          keep the stream, the viewers' files and their logs
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source examples/setup.sh
+
+need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PLAY[@]}" "${PACKAGES_STREAM[@]}"
+need_rust
+
+say "Building the plugin and the tracker; the first time takes some minutes"
+cargo build --locked --release --features tracker
+
+target=${CARGO_TARGET_DIR:-target}/release
+exec "$PYTHON" examples/demo --plugin "$target/libgstp2phls.so" --tracker "$target/p2phls-tracker"

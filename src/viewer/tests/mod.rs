@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Whole viewers in a small world: what they reach together, and that nothing a peer does hurts.
+
+mod world;
+
+use proptest::prelude::*;
+use world::{Stream, Vice, World, ms};
+
+use super::*;
+
+/// 2 s segments at 2 Mbit/s, three segments behind live.
+fn live() -> Stream {
+    Stream { segment: ms(2000), bytes: 500_000, count: 6, live: true, hold_back: 3 }
+}
+
+fn vod() -> Stream {
+    Stream { segment: ms(2000), bytes: 500_000, count: 60, live: false, hold_back: 0 }
+}
+
+fn secs(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+#[test]
+fn four_viewers_of_a_live_stream_share_it() {
+    let mut world = World::new(live());
+    for n in 0..4 {
+        world.add(secs(n), None, |_| {});
+    }
+    world.run(secs(90));
+    for (n, node) in world.nodes.iter().enumerate() {
+        assert_eq!(node.stalled, Duration::ZERO, "viewer {n}");
+        assert!(world.played(n) >= 40, "viewer {n} played {}", world.played(n));
+        assert!(node.viewer.counters().upload_bytes > 0, "viewer {n} gives nothing");
+    }
+    let efficiency = world.efficiency();
+    assert!(efficiency > 0.68, "{efficiency} of at most 0.75");
+}
+
+#[test]
+fn viewers_of_a_film_at_different_places_share_it() {
+    let mut world = World::new(vod());
+    for n in 0..4 {
+        world.add(secs(15 * n), None, |_| {});
+    }
+    world.run(secs(170));
+    for (n, node) in world.nodes.iter().enumerate() {
+        assert_eq!(node.stalled, Duration::ZERO, "viewer {n}");
+        assert_eq!(world.played(n), 60, "viewer {n}");
+    }
+    let efficiency = world.efficiency();
+    assert!(efficiency > 0.70, "{efficiency} of at most 0.75");
+}
+
+#[test]
+fn alone_a_viewer_is_a_plain_http_player() {
+    let mut world = World::new(vod());
+    world.add(secs(0), None, |_| {});
+    world.run(secs(130));
+    let node = &world.nodes[0];
+    assert_eq!((node.stalled, world.played(0)), (Duration::ZERO, 60));
+    assert_eq!(world.requests, 60, "each segment is asked for once");
+    assert_eq!(node.viewer.counters().http_bytes, 60 * 500_000);
+    assert!(node.startup.is_some_and(|s| s < ms(300)), "{:?}", node.startup);
+}
+
+#[test]
+fn peers_with_vices_cost_bytes_but_never_playback() {
+    for vice in [Vice::Silent, Vice::Stalls, Vice::Pollutes] {
+        let mut world = World::new(live());
+        world.add(secs(0), Some(vice), |_| {});
+        world.add(secs(1), None, |_| {});
+        world.add(secs(2), None, |_| {});
+        world.run(secs(60));
+        for n in 1..3 {
+            assert_eq!(world.nodes[n].stalled, Duration::ZERO, "viewer {n} beside a peer that {vice:?}");
+            assert_eq!(world.nodes[n].unavailable, 0);
+            assert!(world.played(n) >= 25);
+        }
+        let dropped = (1..3).any(|n| !world.nodes[n].dropped.is_empty());
+        assert!(dropped, "a peer that {vice:?} is not dropped");
+    }
+}
+
+#[test]
+fn a_viewer_killed_in_the_middle_is_not_missed() {
+    let mut world = World::new(live());
+    for n in 0..4 {
+        world.add(secs(n), None, |_| {});
+    }
+    world.run(ms(30_300));
+    world.kill(0);
+    world.kill(1);
+    world.run(secs(60));
+    for n in 2..4 {
+        assert_eq!(world.nodes[n].stalled, Duration::ZERO, "viewer {n}");
+    }
+}
+
+#[test]
+fn a_short_failure_of_the_origin_goes_unnoticed() {
+    let mut world = World::new(vod());
+    world.origin_down = secs(10)..secs(14);
+    world.add(secs(0), None, |_| {});
+    world.run(secs(130));
+    assert_eq!((world.nodes[0].stalled, world.played(0)), (Duration::ZERO, 60));
+}
+
+#[test]
+fn an_origin_that_is_gone_is_reported_once_a_segment() {
+    let mut world = World::new(vod());
+    world.origin_down = secs(0)..secs(1000);
+    world.add(secs(0), None, |_| {});
+    world.run(secs(60));
+    let asked = world.requests;
+    assert!(world.nodes[0].unavailable > 0);
+    // One try and three more for each segment in the window.
+    assert!(asked <= 4 * 16, "{asked} requests");
+}
+
+#[test]
+fn a_leech_gives_nothing_and_a_viewer_without_p2p_takes_nothing() {
+    let mut world = World::new(vod());
+    world.add(secs(0), None, |_| {});
+    world.add(secs(20), None, |c| c.upload_to_peers = false);
+    world.add(secs(20), None, |c| {
+        c.upload_to_peers = false;
+        c.download_from_peers = false;
+    });
+    world.run(secs(150));
+    let counters: Vec<Counters> = world.nodes.iter().map(|n| n.viewer.counters()).collect();
+    assert_eq!(counters[1].upload_bytes, 0);
+    assert!(counters[1].peer_efficiency() > 0.8, "{:?}", counters[1]);
+    assert_eq!((counters[2].upload_bytes, counters[2].peer_bytes), (0, 0));
+}
+
+#[test]
+fn the_upload_rate_is_kept() {
+    let mut world = World::new(vod());
+    world.add(secs(0), None, |c| c.max_upload_rate = Some(50_000));
+    world.add(secs(20), None, |_| {});
+    world.run(secs(120));
+    let uploaded = world.nodes[0].viewer.counters().upload_bytes;
+    assert!(uploaded <= 50_000 * 101, "{uploaded}");
+    assert_eq!(world.nodes[1].stalled, Duration::ZERO);
+}
+
+#[test]
+fn memory_stays_within_its_bound() {
+    let mut world = World::new(vod());
+    let bound = 5_000_000;
+    for n in 0..2 {
+        world.add(secs(5 * n), None, |c| c.max_memory = bound);
+    }
+    for t in 1..130 {
+        world.run(secs(t));
+        for node in &world.nodes {
+            let held = node.viewer.memory();
+            assert!(held <= bound + 500_000, "{held} after {t} s");
+        }
+    }
+    assert_eq!(world.played(0), 60);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// In worlds where plain HTTP would not stall, nobody stalls, whoever comes and goes.
+    #[test]
+    fn never_worse_than_http(
+        viewers in 2usize..7,
+        joins in proptest::collection::vec(0u64..30_000, 7),
+        kills in proptest::collection::vec(proptest::option::of(20_000u64..60_000), 7),
+        vices in proptest::collection::vec(proptest::option::weighted(0.3, 0usize..3), 7),
+        origin_rate in 600_000u64..5_000_000,
+        link_rate in 20_000u64..5_000_000,
+        link_latency in 1u64..200,
+        is_live: bool,
+    ) {
+        let mut world = World::new(if is_live { live() } else { vod() });
+        world.origin_rate = origin_rate;
+        world.link_rate = link_rate;
+        world.link_latency = ms(link_latency);
+        let vice = |n: usize| vices[n].map(|v| [Vice::Silent, Vice::Stalls, Vice::Pollutes][v]);
+        for n in 0..viewers {
+            world.add(ms(joins[n]), vice(n), |_| {});
+        }
+        let mut kills: Vec<(u64, usize)> = (0..viewers).filter_map(|n| Some((kills[n]?, n))).collect();
+        kills.sort_unstable();
+        for (at, n) in kills {
+            world.run(ms(at));
+            world.kill(n);
+        }
+        world.run(secs(75));
+        for n in (0..viewers).filter(|n| vice(*n).is_none() && !world.nodes[*n].gone) {
+            prop_assert_eq!(world.nodes[n].stalled, Duration::ZERO, "viewer {}", n);
+            prop_assert_eq!(world.nodes[n].unavailable, 0);
+        }
+    }
+}
