@@ -24,7 +24,6 @@ pub fn post(element: &gst::Element, severity: Severity, error: &SessionError, pl
         SessionError::Format(_) => post_as(element, severity, gst::StreamError::Format, error),
         SessionError::Settings(_) => post_as(element, severity, gst::ResourceError::Settings, error),
         SessionError::Unsupported(_) => post_as(element, severity, gst::StreamError::NotImplemented, error),
-        SessionError::Settings(_) => post_as(element, severity, gst::ResourceError::Settings, error),
     }
 }
 
