@@ -40,12 +40,8 @@ fn error(pipeline: &gst::Pipeline) -> glib::Error {
 #[test]
 fn every_property_has_the_default_that_it_announces() {
     let source = source();
-    let own: Vec<_> = source
-        .list_properties()
-        .iter()
-        .filter(|spec| spec.owner_type() == source.type_())
-        .cloned()
-        .collect();
+    let own: Vec<_> =
+        source.list_properties().iter().filter(|spec| spec.owner_type() == source.type_()).cloned().collect();
     assert_eq!(own.len(), 22);
     for spec in own {
         let name = spec.name();
@@ -142,13 +138,16 @@ fn a_bad_location_is_explained() {
 
 #[test]
 fn other_bad_properties_are_explained() {
-    let cases: [(&str, glib::Value, &str); 6] = [
+    let cases: [(&str, glib::Value, &str); 5] = [
         ("trackers", "wss://a.example,https://b.example".to_value(), "Tracker \"https://b.example\""),
         ("stun-server", "stun.example:3478".to_value(), "STUN server"),
         ("turn-servers", gst::Array::new(["turn:t.example"]).to_value(), "TURN server"),
-        ("turn-servers", gst::Array::new([3]).to_value(), "TURN server"),
         ("ice-addresses", "127.0.0.1, localhost".to_value(), "ICE address \"localhost\""),
-        ("extra-headers", gst::Structure::builder("h").field("a", "b\n").build().to_value(), "Extra header \"a\""),
+        (
+            "extra-headers",
+            gst::Structure::builder("h").field("a", "b\n").build().to_value(),
+            "Extra header \"a\"",
+        ),
     ];
     for (name, value, what) in cases {
         let source = source();

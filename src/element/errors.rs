@@ -22,6 +22,7 @@ pub fn post(element: &gst::Element, severity: Severity, error: &SessionError, pl
         SessionError::Connection(_) if playing => post_as(element, severity, gst::ResourceError::Read, error),
         SessionError::Connection(_) => post_as(element, severity, gst::ResourceError::OpenRead, error),
         SessionError::Format(_) => post_as(element, severity, gst::StreamError::Format, error),
+        SessionError::Settings(_) => post_as(element, severity, gst::ResourceError::Settings, error),
         SessionError::Unsupported(_) => post_as(element, severity, gst::StreamError::NotImplemented, error),
     }
 }

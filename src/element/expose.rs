@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::clock::clock_time;
 use super::log::CAT;
-use super::pad::{self, Track};
+use super::pad::Track;
 use super::probe::{ProbeError, Probed, probe};
 use super::run::Run;
 use super::source::pad_builder;
@@ -37,7 +37,7 @@ impl ExposeError {
                 gst::debug!(CAT, obj = element, "No pads are made: {self}");
             }
             _ if !run.fail() => gst::debug!(CAT, obj = element, "Failed again: {self}"),
-            Self::Probe(ProbeError::Unknown(_)) => {
+            Self::Probe(ProbeError::Unknown(_) | ProbeError::Unplayable(_)) => {
                 gst::element_error!(element, gst::StreamError::WrongType, ("{self}"));
             }
             Self::Probe(ProbeError::Empty) | Self::NoTracks => {
@@ -76,7 +76,7 @@ pub fn expose(run: &Arc<Run>, infos: Vec<TrackInfo>) -> Result<(), ExposeError> 
         gst::info!(CAT, obj = pad, "{:?} as stream {id}", probed.kind);
         // Sticky events wait in the pad until it is linked.
         pad.push_event(gst::event::StreamStart::builder(&id).group_id(group).build());
-        pad.push_event(gst::event::Caps::new(&pad::caps(probed.kind)));
+        pad.push_event(gst::event::Caps::new(&probed.caps));
         let track = Track::new(pad.clone(), info.reader, probed, timeline.clone(), seqnum);
         run.tracks.lock().unwrap().push(Arc::new(track));
         element.add_pad(&pad)?;

@@ -12,7 +12,7 @@ use super::log::CAT;
 use super::placement::{Output, Placement};
 use super::probe::Probed;
 use super::progress::Progress;
-use super::timing::Kind;
+use crate::container::Kind;
 use crate::engine::{Item, TrackReader};
 
 /// One track as GStreamer sees it.
@@ -179,14 +179,16 @@ impl Work {
     }
 }
 
-/// The caps by which demuxers are found.
-pub fn caps(kind: Kind) -> gst::Caps {
+/// The caps by which demuxers are found; None for a container that this element cannot place.
+pub fn caps(kind: Kind) -> Option<gst::Caps> {
     match kind {
         Kind::MpegTs => {
-            gst::Caps::builder("video/mpegts").field("systemstream", true).field("packetsize", 188).build()
+            let caps = gst::Caps::builder("video/mpegts");
+            Some(caps.field("systemstream", true).field("packetsize", 188).build())
         }
         Kind::FragmentedMp4 => {
-            gst::Caps::builder("video/quicktime").field("variant", "iso-fragmented").build()
+            Some(gst::Caps::builder("video/quicktime").field("variant", "iso-fragmented").build())
         }
+        Kind::PackedAudio | Kind::WebVtt | Kind::Unknown => None,
     }
 }

@@ -17,7 +17,8 @@
 use bytes::Bytes;
 
 use super::clock::{Segment, clock_time};
-use super::timing::{Kind, Scanner};
+use super::timing::Scanner;
+use crate::container::Kind;
 use crate::engine::SegmentStart;
 
 /// Added to all MPEG-TS times, so that none is negative.
@@ -26,9 +27,6 @@ const TS_OFFSET: i64 = 10_000_000_000;
 /// A change of mapping smaller than this is the playlist's rounding, not a discontinuity: to
 /// follow it would tear neighbouring frames apart.
 const TOLERANCE: u64 = 100_000_000;
-
-/// A segment whose time is not settled within this many bytes has none that we can read.
-const MAX_HELD: usize = 2 << 20;
 
 /// What to push, in order.
 #[derive(Debug)]
@@ -72,10 +70,7 @@ impl Placement {
         // What is still held belongs to the segment before.
         self.end(out);
         if start.discontinuity || start.init.is_some() || self.offset.is_none() {
-            let mut scanner = Scanner::new(self.kind);
-            if let Some(init) = &start.init {
-                scanner.push(init);
-            }
+            let scanner = Scanner::new(self.kind, start.init.as_deref());
             let position = signed(clock_time(start.position));
             self.held = Some(Held { position, init: start.init, bytes: Vec::new(), scanner });
         }
@@ -86,29 +81,23 @@ impl Placement {
         let Some(held) = &mut self.held else {
             return out.push(Output::Buffer(buffer([bytes])));
         };
-        let time = held.scanner.push(&bytes);
+        let settled = held.scanner.push(&bytes);
         held.bytes.push(bytes);
-        if time.is_some() || held.bytes.iter().map(Bytes::len).sum::<usize>() > MAX_HELD {
-            self.release(time, out);
+        if settled {
+            self.end(out);
         }
     }
 
-    /// The segment is whole: what is not known by now never will be.
+    /// The segment is whole, or its time is settled: what is not known by now never will be.
     pub fn end(&mut self, out: &mut Vec<Output>) {
-        if let Some(held) = &mut self.held {
-            let time = held.scanner.finish();
-            self.release(time, out);
-        }
-    }
-
-    fn release(&mut self, time: Option<i64>, out: &mut Vec<Output>) {
         let Some(held) = self.held.take() else { return };
+        let time = held.scanner.time();
         if held.bytes.is_empty() {
             return;
         }
         let (offset, pts) = match self.kind {
             Kind::MpegTs => (TS_OFFSET, Some(held.position + TS_OFFSET - time.unwrap_or(0))),
-            Kind::FragmentedMp4 => {
+            _ => {
                 let offset = time.map(|time| time - held.position).or(self.offset);
                 (offset.unwrap_or(0), None)
             }
@@ -158,4 +147,115 @@ fn signed(time: gst::ClockTime) -> i64 {
 
 fn unsigned(time: i64) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(u64::try_from(time).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const S: gst::ClockTime = gst::ClockTime::SECOND;
+
+    fn timeline(start: u64) -> Segment {
+        gst::init().expect("GStreamer starts");
+        let mut segment = Segment::new();
+        segment.set_start(start * S);
+        segment.set_time(start * S);
+        segment.set_position(start * S);
+        segment
+    }
+
+    fn start(position: u64, discontinuity: bool) -> SegmentStart {
+        let (position, duration) = (Duration::from_secs(position), Duration::from_secs(6));
+        SegmentStart { position, duration, discontinuity, init: None }
+    }
+
+    /// A segment of the playlist whose bytes carry no time.
+    fn timeless(placement: &mut Placement, position: u64, discontinuity: bool) -> Vec<Output> {
+        let mut out = Vec::new();
+        placement.start(start(position, discontinuity), &mut out);
+        placement.data(Bytes::from_static(b"some"), &mut out);
+        placement.data(Bytes::from_static(b"bytes"), &mut out);
+        placement.end(&mut out);
+        out
+    }
+
+    fn segments(out: &[Output]) -> Vec<&Segment> {
+        let segment = |output| match output {
+            &Output::Segment(ref segment) => Some(segment),
+            Output::Buffer(_) => None,
+        };
+        out.iter().filter_map(segment).collect()
+    }
+
+    /// Time and DISCONT of each buffer.
+    fn buffers(out: &[Output]) -> Vec<(Option<gst::ClockTime>, bool)> {
+        let buffer = |output: &Output| match output {
+            Output::Buffer(buffer) => {
+                Some((buffer.pts(), buffer.flags().contains(gst::BufferFlags::DISCONT)))
+            }
+            Output::Segment(_) => None,
+        };
+        out.iter().filter_map(buffer).collect()
+    }
+
+    #[test]
+    fn mpeg_ts_gets_one_segment_and_times_at_discontinuities() {
+        let mut placement = Placement::new(Kind::MpegTs, timeline(17));
+        let out = timeless(&mut placement, 12, true);
+        let [segment] = segments(&out)[..] else { panic!("one segment: {out:?}") };
+        assert_eq!((segment.start(), segment.time()), (Some(27 * S), Some(17 * S)));
+        assert_eq!(segment.base(), Some(gst::ClockTime::ZERO));
+        assert_eq!(buffers(&out), [(Some(22 * S), true), (None, false)]);
+
+        let out = timeless(&mut placement, 18, false);
+        assert_eq!(segments(&out).len(), 0);
+        assert_eq!(buffers(&out), [(None, false), (None, false)]);
+
+        let out = timeless(&mut placement, 24, true);
+        assert_eq!(segments(&out).len(), 0);
+        assert_eq!(buffers(&out), [(Some(34 * S), true), (None, false)]);
+    }
+
+    #[test]
+    fn bytes_wait_for_their_time_at_a_discontinuity_only() {
+        let mut placement = Placement::new(Kind::MpegTs, timeline(0));
+        let mut out = Vec::new();
+        placement.start(start(0, true), &mut out);
+        placement.data(Bytes::from_static(b"held"), &mut out);
+        assert_eq!(out.len(), 0);
+        // A segment that breaks off still goes out.
+        placement.start(start(6, false), &mut out);
+        assert_eq!(buffers(&out), [(Some(10 * S), true)]);
+        placement.data(Bytes::from_static(b"passed"), &mut out);
+        assert_eq!(buffers(&out).len(), 2);
+    }
+
+    #[test]
+    fn fragmented_mp4_begins_with_its_initialisation_segment() {
+        let mut placement = Placement::new(Kind::FragmentedMp4, timeline(0));
+        let mut out = Vec::new();
+        placement.start(SegmentStart { init: Some(Bytes::from_static(b"init")), ..start(0, true) }, &mut out);
+        placement.data(Bytes::from_static(b"data"), &mut out);
+        placement.end(&mut out);
+        assert_eq!(segments(&out).len(), 1);
+        let Some(Output::Buffer(buffer)) = out.last() else { panic!("a buffer: {out:?}") };
+        assert_eq!(buffer.map_readable().expect("memory").as_slice(), b"initdata");
+    }
+
+    #[test]
+    fn a_new_mapping_continues_running_time() {
+        let mut placement = Placement::new(Kind::FragmentedMp4, timeline(4));
+        // As after segments of which the first gave media time 100 s at 0 s.
+        placement.offset = Some(100 * S.nseconds() as i64);
+        let segment = placement.segment(12 * S.nseconds() as i64, -2 * S.nseconds() as i64);
+        assert_eq!(
+            (segment.start(), segment.time(), segment.base()),
+            (Some(10 * S), Some(12 * S), Some(8 * S))
+        );
+        // After a restart nothing of the old mapping is left.
+        placement.restart(timeline(0));
+        assert_eq!(segments(&timeless(&mut placement, 0, true)).len(), 1);
+    }
 }

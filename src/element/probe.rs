@@ -6,12 +6,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::timing::{Kind, Sniffed, sniff};
+use super::pad;
+use crate::container::Kind;
 use crate::engine::{Item, TrackReader};
 
 /// A track's container, and the items that were read to find it.
 pub struct Probed {
     pub kind: Kind,
+    pub caps: gst::Caps,
     pub items: VecDeque<Item>,
 }
 
@@ -23,6 +25,8 @@ pub enum ProbeError {
     Interrupted,
     #[error("The stream has no media")]
     Empty,
+    #[error("The stream is {0}, which this element cannot play")]
+    Unplayable(Kind),
     #[error("The stream is neither MPEG-TS nor fragmented MP4: {0}")]
     Unknown(String),
 }
@@ -37,28 +41,26 @@ impl Probed {
     }
 }
 
-/// As much as is looked at; no container hides its name any longer.
-const ENOUGH: usize = 16 << 10;
-
 /// Waits for the first bytes.
 pub fn probe(reader: &TrackReader) -> Result<Probed, ProbeError> {
     let mut items = VecDeque::new();
     let mut head = Vec::new();
     loop {
         let item = reader.next().ok_or(ProbeError::Interrupted)?;
-        let bytes = match &item {
-            Item::Start(start) => start.init.clone().unwrap_or_default(),
-            Item::Data(bytes) => bytes.clone(),
+        match &item {
+            Item::Start(start) => head.extend_from_slice(start.init.as_deref().unwrap_or_default()),
+            // More than enough for any container, and for a look at what is none.
+            Item::Data(bytes) => head.extend_from_slice(&bytes[..bytes.len().min(4096)]),
             Item::End | Item::Eos if head.is_empty() => return Err(ProbeError::Empty),
             Item::End | Item::Eos => return Err(ProbeError::Unknown(describe(&head))),
-        };
-        items.push_back(item);
-        head.extend_from_slice(&bytes[..bytes.len().min(ENOUGH - head.len())]);
-        match sniff(&head) {
-            Sniffed::Kind(kind) => return Ok(Probed { kind, items }),
-            Sniffed::More if head.len() < ENOUGH => (),
-            Sniffed::More | Sniffed::Unknown => return Err(ProbeError::Unknown(describe(&head))),
         }
+        items.push_back(item);
+        let Some(kind) = Kind::sniff(&head) else { continue };
+        return match pad::caps(kind) {
+            Some(caps) => Ok(Probed { kind, caps, items }),
+            None if kind == Kind::Unknown => Err(ProbeError::Unknown(describe(&head))),
+            None => Err(ProbeError::Unplayable(kind)),
+        };
     }
 }
 
@@ -71,8 +73,6 @@ fn describe(head: &[u8]) -> String {
         "its segments are HTML pages".to_owned()
     } else if begins("#EXTM3U") {
         "its segments are playlists".to_owned()
-    } else if begins("WEBVTT") {
-        "it is WebVTT text".to_owned()
     } else if start.chars().take(32).all(|char| !char.is_control() && char != '\u{fffd}') {
         format!("it begins with the text {:?}", start.chars().take(32).collect::<String>())
     } else {

@@ -12,21 +12,15 @@ pub const NAME: &str = "p2phls-stats";
 
 /// What the `stats` property's blurb says; one line for each field of [`to_structure`].
 pub const BLURB: &str = "Counters since playback began and gauges: \
-    http-bytes, peer-bytes, upload-bytes, wasted-bytes (guint64, bytes of segments over HTTP, from peers, to peers, \
-    and fetched twice); peer-efficiency (gdouble, peer-bytes / (peer-bytes + http-bytes)); \
+    http-bytes, peer-bytes, upload-bytes, wasted-bytes, rejected-bytes (guint64, bytes of segments over HTTP, \
+    from peers, to peers, fetched twice, and thrown away because they were wrong); peer-efficiency (gdouble, peer-bytes / (peer-bytes + http-bytes)); \
     hedges (guint64, HTTP requests made because peers came near a deadline); \
     stalls (guint64) and stalled-time (guint64, ns); skipped-segments (guint64); \
     swarm-size (guint64, viewers of this stream as the tracker counts them); peers (guint, connected); \
     buffer-level (guint64, ns ahead of playback); startup-time (guint64, ns to the first byte, absent before it); \
-    http-rate (guint64, bits/s, 0 while unknown); variant-uri (string), variant-bandwidth (guint64, bits/s); \
+    http-rate (guint64, bits/s, 0 while unknown); memory (guint64, bytes of segments held); variant-uri (string), variant-bandwidth (guint64, bits/s); \
     peer-stats (GstValueArray of p2phls-peer structures with id (string), downloaded and uploaded (guint64, bytes), \
     rate (guint64, bits/s) and, once measured, round-trip (guint64, ns))";
-
-/// The share of the bytes that came from peers, from 0 to 1.
-pub fn peer_efficiency(stats: &Stats) -> f64 {
-    let all = stats.peer_bytes as f64 + stats.http_bytes as f64;
-    if all > 0.0 { stats.peer_bytes as f64 / all } else { 0.0 }
-}
 
 /// How many peers are connected.
 pub fn peers(stats: &Stats) -> u32 {
@@ -39,7 +33,8 @@ pub fn to_structure(stats: &Stats) -> gst::Structure {
         .field("peer-bytes", stats.peer_bytes)
         .field("upload-bytes", stats.upload_bytes)
         .field("wasted-bytes", stats.wasted_bytes)
-        .field("peer-efficiency", peer_efficiency(stats))
+        .field("peer-efficiency", stats.peer_efficiency())
+        .field("rejected-bytes", stats.rejected_bytes)
         .field("hedges", stats.hedges)
         .field("stalls", stats.stalls)
         .field("stalled-time", clock_time(stats.stalled_time).nseconds())
@@ -48,6 +43,7 @@ pub fn to_structure(stats: &Stats) -> gst::Structure {
         .field("peers", peers(stats))
         .field("buffer-level", clock_time(stats.buffer_level).nseconds())
         .field("http-rate", stats.http_rate)
+        .field("memory", stats.memory)
         .field("variant-uri", &stats.variant_uri)
         .field("variant-bandwidth", stats.variant_bandwidth)
         .field(
@@ -101,10 +97,5 @@ mod tests {
         for field in structure.fields().chain(peer.fields()) {
             assert!(BLURB.contains(field.as_str()), "{field} is not documented");
         }
-    }
-
-    #[test]
-    fn no_bytes_are_no_efficiency() {
-        assert_eq!(peer_efficiency(&Stats::default()), 0.0);
     }
 }

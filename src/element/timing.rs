@@ -1,61 +1,54 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the element asks of [`crate::container`]: which container it is, and which time its
-//! first bytes carry.
+//! Reads the time at the beginning of a segment, whatever its container.
 
-/// A container that demuxers downstream know how to take over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    MpegTs,
-    FragmentedMp4,
-}
-
-/// What the first bytes of a track say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sniffed {
-    Kind(Kind),
-    /// Too little to tell.
-    More,
-    Unknown,
-}
-
-pub fn sniff(bytes: &[u8]) -> Sniffed {
-    match bytes {
-        [] => Sniffed::More,
-        [0x47, rest @ ..] => match rest.get(187) {
-            Some(0x47) => Sniffed::Kind(Kind::MpegTs),
-            Some(_) => Sniffed::Unknown,
-            None => Sniffed::More,
-        },
-        _ if bytes.len() < 8 => Sniffed::More,
-        _ => match &bytes[4..8] {
-            b"ftyp" | b"styp" | b"moov" | b"moof" | b"sidx" | b"emsg" => Sniffed::Kind(Kind::FragmentedMp4),
-            _ => Sniffed::Unknown,
-        },
-    }
-}
+use crate::container::{Kind, mp4, ts};
 
 /// Reads a segment's beginning until its time is settled.
 #[derive(Debug)]
-pub struct Scanner {
-    kind: Kind,
+pub enum Scanner {
+    Ts(ts::Scanner),
+    Mp4(mp4::Scanner),
 }
 
 impl Scanner {
-    pub fn new(kind: Kind) -> Self {
-        Self { kind }
+    /// `init` is the initialisation segment that goes with the segment, if there is one.
+    pub fn new(kind: Kind, init: Option<&[u8]>) -> Self {
+        match kind {
+            Kind::MpegTs => {
+                let mut scanner = ts::Scanner::new();
+                // A program table of its own; it stands in each segment otherwise.
+                scanner.push(init.unwrap_or_default());
+                Self::Ts(scanner)
+            }
+            // Without a usable initialisation segment there is no time to be found, and the
+            // demuxer will say what is wrong.
+            _ => Self::Mp4(mp4::Scanner::new(
+                init.and_then(|init| mp4::Init::parse(init).ok()).unwrap_or_default(),
+            )),
+        }
     }
 
-    /// Takes the next bytes; gives the time once it is settled, in nanoseconds: for MPEG-TS how
-    /// far the first presentation time lies after the first clock reference, for fragmented MP4
-    /// the presentation time of the first sample.
-    pub fn push(&mut self, _bytes: &[u8]) -> Option<i64> {
-        let _ = self.kind;
-        None
+    /// Takes the segment's next bytes; true when more would tell nothing new.
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Ts(scanner) => {
+                scanner.push(bytes);
+                scanner.settled()
+            }
+            Self::Mp4(scanner) => {
+                scanner.push(bytes);
+                scanner.settled()
+            }
+        }
     }
 
-    /// The time as far as it can be told when nothing follows.
-    pub fn finish(&mut self) -> Option<i64> {
-        None
+    /// For MPEG-TS how far the first presentation time lies after the first clock reference, for
+    /// fragmented MP4 the presentation time of the first sample, in nanoseconds.
+    pub fn time(&self) -> Option<i64> {
+        match self {
+            Self::Ts(scanner) => scanner.timing().lead(),
+            Self::Mp4(scanner) => i64::try_from(scanner.media_start()?.as_nanos()).ok(),
+        }
     }
 }

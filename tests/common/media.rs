@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Streams made with ffmpeg: small, but with B-frames and sound, as real ones have.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// Where the streams are: `ts/` and `fmp4/`, each with `index.m3u8` of [`DURATION`] seconds in
+/// segments of [`SEGMENT`] seconds.
+pub static STREAMS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let streams = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("streams");
+    for (name, options) in [
+        ("ts", &["-hls_segment_filename", "seg%03d.ts"][..]),
+        ("fmp4", &["-hls_segment_type", "fmp4", "-hls_segment_filename", "seg%03d.m4s"][..]),
+    ] {
+        if !streams.join(name).join("index.m3u8").exists() {
+            make(&streams, name, options);
+        }
+    }
+    streams
+});
+
+pub const DURATION: u64 = 30;
+pub const SEGMENT: u64 = 4;
+
+/// Makes a stream aside and then moves it into place: test binaries may run at the same time.
+fn make(streams: &Path, name: &str, options: &[&str]) {
+    std::fs::create_dir_all(streams).expect("a directory for the streams");
+    let work = tempfile::tempdir_in(streams).expect("a directory to work in");
+    let status = Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-y"])
+        .args([
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=size=320x180:rate=25",
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=frequency=440",
+        ])
+        .args(["-t", &DURATION.to_string()])
+        .args(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "50", "-pix_fmt", "yuv420p"])
+        .args(["-c:a", "aac", "-f", "hls", "-hls_time", &SEGMENT.to_string(), "-hls_playlist_type", "vod"])
+        .args(options)
+        .arg("index.m3u8")
+        .current_dir(work.path())
+        .status()
+        .expect("ffmpeg is installed");
+    assert!(status.success(), "ffmpeg makes {name}");
+    // Fails if another process was faster, which has made the same.
+    let _ = std::fs::rename(work.path(), streams.join(name));
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the tests that play share: an origin on loopback, streams made on the spot, and players.
+
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
+pub mod media;
+pub mod origin;
+pub mod player;
+
+use std::sync::Once;
+
+/// Starts GStreamer and registers the plugin, once a process.
+pub fn init() {
+    static INIT: Once = Once::new();
+    INIT.call_once(|| {
+        gst::init().expect("GStreamer starts");
+        gstp2phls::plugin_register_static().expect("the plugin registers");
+    });
+}

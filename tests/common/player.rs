@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The players that an application may use the element with, and a note of what they show.
+
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+/// How the element comes into a pipeline.
+#[derive(Clone, Copy, Debug)]
+pub enum Consumer {
+    Decodebin3,
+    Playbin3,
+    Uridecodebin3,
+    Playbin,
+    Uridecodebin,
+}
+
+impl Consumer {
+    pub const ALL: [Self; 5] =
+        [Self::Decodebin3, Self::Playbin3, Self::Uridecodebin3, Self::Playbin, Self::Uridecodebin];
+}
+
+/// A sink that shows nothing and notes the stream time of everything that it gets.
+#[derive(Clone)]
+pub struct Sink {
+    pub element: gst::Element,
+    times: Arc<Mutex<Vec<gst::ClockTime>>>,
+}
+
+impl Sink {
+    fn new(sync: bool) -> Self {
+        let element = gst::ElementFactory::make("fakesink").property("sync", sync).build().expect("fakesink");
+        let times = Arc::new(Mutex::new(Vec::new()));
+        let pad = element.static_pad("sink").expect("a sink has a pad");
+        let noted = times.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH, move |pad, info| {
+            let mut times = noted.lock().unwrap();
+            match (&info.data, pad.sticky_event::<gst::event::Segment>(0)) {
+                (Some(gst::PadProbeData::Buffer(buffer)), Some(segment)) => {
+                    let segment = segment.segment().clone();
+                    let segment = segment.downcast::<gst::ClockTime>().expect("a TIME segment");
+                    times.extend(segment.to_stream_time(buffer.pts()));
+                }
+                (Some(gst::PadProbeData::Event(_)), _) => times.clear(),
+                _ => (),
+            }
+            gst::PadProbeReturn::Ok
+        });
+        Self { element, times }
+    }
+
+    /// Stream time of what came first since the last flush.
+    pub fn first(&self) -> Option<gst::ClockTime> {
+        self.times.lock().unwrap().first().copied()
+    }
+
+    /// Stream times of everything since the last flush.
+    pub fn times(&self) -> Vec<gst::ClockTime> {
+        self.times.lock().unwrap().clone()
+    }
+}
+
+/// A pipeline with the element in it; stops when dropped.
+pub struct Player {
+    pub pipeline: gst::Pipeline,
+    pub video: Sink,
+    pub audio: Sink,
+    source: Arc<Mutex<Option<gst::Element>>>,
+}
+
+impl Player {
+    /// Plays the playlist at `url`, as fast as it goes or, with `sync`, in real time.
+    pub fn new(consumer: Consumer, url: &str, sync: bool) -> Self {
+        Self::with(consumer, url, sync, |_| ())
+    }
+
+    /// Calls `setup` with the element before it starts.
+    pub fn with(
+        consumer: Consumer,
+        url: &str,
+        sync: bool,
+        setup: impl Fn(&gst::Element) + Send + Sync + 'static,
+    ) -> Self {
+        super::init();
+        let (video, audio) = (Sink::new(sync), Sink::new(sync));
+        let source = Arc::new(Mutex::new(None));
+        let uri = format!("p2p+{url}");
+        let make = |name| gst::ElementFactory::make(name).build().expect(name);
+        let noted = source.clone();
+        let found = move |element: &gst::Element| {
+            setup(element);
+            *noted.lock().unwrap() = Some(element.clone());
+        };
+        let pipeline = match consumer {
+            Consumer::Playbin3 | Consumer::Playbin => {
+                let name = if matches!(consumer, Consumer::Playbin) { "playbin" } else { "playbin3" };
+                let playbin = make(name);
+                playbin.set_property("uri", uri);
+                playbin.set_property("video-sink", &video.element);
+                playbin.set_property("audio-sink", &audio.element);
+                on_source(&playbin, found);
+                playbin.downcast::<gst::Pipeline>().expect("playbin is a pipeline")
+            }
+            Consumer::Uridecodebin3 | Consumer::Uridecodebin => {
+                let name =
+                    if matches!(consumer, Consumer::Uridecodebin) { "uridecodebin" } else { "uridecodebin3" };
+                let bin = make(name);
+                bin.set_property("uri", uri);
+                on_source(&bin, found);
+                around(&bin, &video, &audio)
+            }
+            Consumer::Decodebin3 => {
+                let (source, bin) = (make("p2phlssrc"), make("decodebin3"));
+                source.set_property("location", url);
+                found(&source);
+                let pipeline = around(&bin, &video, &audio);
+                pipeline.add(&source).expect("the source goes into the pipeline");
+                link_when_added(&source, vec![bin]);
+                pipeline
+            }
+        };
+        Self { pipeline, video, audio, source }
+    }
+
+    /// The element, once the player has made it.
+    pub fn source(&self) -> gst::Element {
+        self.source.lock().unwrap().clone().expect("the player has made the element")
+    }
+
+    pub fn set_state(&self, state: gst::State) {
+        self.pipeline.set_state(state).unwrap_or_else(|_| panic!("{state:?}: {:?}", self.error()));
+    }
+
+    pub fn seek(&self, seconds: f64) {
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+        let position = gst::ClockTime::from_seconds_f64(seconds);
+        self.pipeline.seek_simple(flags, position).expect("the seek is accepted");
+    }
+
+    /// Waits for a message of this kind; an error message is the end.
+    pub fn wait(&self, kind: gst::MessageType) -> gst::Message {
+        let bus = self.pipeline.bus().expect("a pipeline has a bus");
+        let kinds = [kind, gst::MessageType::Error];
+        let message = bus
+            .timed_pop_filtered(gst::ClockTime::from_seconds(30), &kinds)
+            .unwrap_or_else(|| panic!("no {kind:?} in 30 s"));
+        if let gst::MessageView::Error(error) = message.view()
+            && kind != gst::MessageType::Error
+        {
+            panic!("waiting for {kind:?}: {} ({:?})", error.error(), error.debug());
+        }
+        message
+    }
+
+    /// The error that playback ended with, if one is there.
+    pub fn error(&self) -> Option<glib::Error> {
+        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(error) => Some(error.error()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// Calls `found` with the source that a player makes, by the signal or the property that it has.
+fn on_source(player: &gst::Element, found: impl Fn(&gst::Element) + Send + Sync + 'static) {
+    player.connect("source-setup", false, move |values| {
+        found(&values[1].get::<gst::Element>().expect("an element"));
+        None
+    });
+}
+
+/// A pipeline of a bin that decodes and the two sinks.
+fn around(bin: &gst::Element, video: &Sink, audio: &Sink) -> gst::Pipeline {
+    let pipeline = gst::Pipeline::new();
+    // Audio and video must not wait for each other in sinks that preroll.
+    let queues = ["queue", "queue"].map(|name| gst::ElementFactory::make(name).build().expect("queue"));
+    let sinks = [&video.element, &audio.element];
+    pipeline.add_many(sinks.into_iter().chain(&queues).chain([bin])).expect("elements go into a pipeline");
+    for (queue, sink) in queues.iter().zip(sinks) {
+        queue.link(sink).expect("a queue takes anything");
+    }
+    link_when_added(bin, queues.into());
+    pipeline
+}
+
+/// Links pads as they come to `targets`: with two, video to the first and audio to the second.
+fn link_when_added(element: &gst::Element, targets: Vec<gst::Element>) {
+    element.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let audio = caps.structure(0).is_some_and(|caps| caps.name().starts_with("audio/"));
+        let target = &targets[if targets.len() > 1 && audio { 1 } else { 0 }];
+        let sink = target.static_pad("sink").expect("a sink pad");
+        if !sink.is_linked() {
+            pad.link(&sink).expect("pads link");
+        }
+    });
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Plays real streams over plain HTTP in each player that an application may use.
+
+#![cfg(feature = "plugin")]
+
+mod common;
+
+use common::media::{DURATION, STREAMS};
+use common::origin::Origin;
+use common::player::{Consumer, Player};
+
+const MS: gst::ClockTime = gst::ClockTime::MSECOND;
+
+/// The start, a seek and the end, each to be found at the stream time where it belongs.
+fn plays_and_seeks(consumer: Consumer, playlist: &str) {
+    let origin = Origin::serve(&STREAMS);
+    let player = Player::new(consumer, &origin.url(playlist), false);
+    player.set_state(gst::State::Paused);
+    player.wait(gst::MessageType::AsyncDone);
+    assert_eq!(player.video.first(), Some(gst::ClockTime::ZERO), "{consumer:?}: the first frame");
+    assert!(player.audio.first() < Some(50 * MS), "{consumer:?}: the first sound {:?}", player.audio.first());
+
+    player.seek(17.0);
+    player.wait(gst::MessageType::AsyncDone);
+    let target = gst::ClockTime::from_seconds(17);
+    assert_eq!(player.video.first(), Some(target), "{consumer:?}: the first frame after the seek");
+    let sound = player.audio.first().expect("sound after the seek");
+    assert!(sound.absdiff(target) < 50 * MS, "{consumer:?}: the first sound after the seek {sound}");
+
+    player.set_state(gst::State::Playing);
+    player.wait(gst::MessageType::Eos);
+    let frames = player.video.times();
+    assert_eq!(frames.len() as u64, (DURATION - 17) * 25, "{consumer:?}: frames from the seek to the end");
+    assert!(frames.windows(2).all(|pair| pair[1].absdiff(pair[0] + 40 * MS) < MS), "{consumer:?}: a gap");
+}
+
+#[test]
+fn mpeg_ts_plays_everywhere() {
+    Consumer::ALL.iter().for_each(|consumer| plays_and_seeks(*consumer, "ts/index.m3u8"));
+}
+
+#[test]
+fn fragmented_mp4_plays_everywhere() {
+    Consumer::ALL.iter().for_each(|consumer| plays_and_seeks(*consumer, "fmp4/index.m3u8"));
+}
