@@ -7,15 +7,21 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// Where the streams are: `ts/` and `fmp4/`, each with `index.m3u8` of [`DURATION`] seconds in
-/// segments of [`SEGMENT`] seconds.
+/// segments of [`SEGMENT`] seconds; `long/`, 90 segments of one second.
 pub static STREAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let streams = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("streams");
-    for (name, options) in [
-        ("ts", &["-hls_segment_filename", "seg%03d.ts"][..]),
-        ("fmp4", &["-hls_segment_type", "fmp4", "-hls_segment_filename", "seg%03d.m4s"][..]),
+    for (name, duration, segment, options) in [
+        ("ts", DURATION, SEGMENT, &["-hls_segment_filename", "seg%03d.ts"][..]),
+        (
+            "fmp4",
+            DURATION,
+            SEGMENT,
+            &["-hls_segment_type", "fmp4", "-hls_segment_filename", "seg%03d.m4s"][..],
+        ),
+        ("long", 90, 1, &["-hls_segment_filename", "seg%03d.ts"][..]),
     ] {
         if !streams.join(name).join("index.m3u8").exists() {
-            make(&streams, name, options);
+            make(&streams, name, duration, segment, options);
         }
     }
     streams
@@ -25,7 +31,7 @@ pub const DURATION: u64 = 30;
 pub const SEGMENT: u64 = 4;
 
 /// Makes a stream aside and then moves it into place: test binaries may run at the same time.
-fn make(streams: &Path, name: &str, options: &[&str]) {
+fn make(streams: &Path, name: &str, duration: u64, segment: u64, options: &[&str]) {
     std::fs::create_dir_all(streams).expect("a directory for the streams");
     let work = tempfile::tempdir_in(streams).expect("a directory to work in");
     let status = Command::new("ffmpeg")
@@ -40,9 +46,9 @@ fn make(streams: &Path, name: &str, options: &[&str]) {
             "-i",
             "sine=frequency=440",
         ])
-        .args(["-t", &DURATION.to_string()])
-        .args(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "50", "-pix_fmt", "yuv420p"])
-        .args(["-c:a", "aac", "-f", "hls", "-hls_time", &SEGMENT.to_string(), "-hls_playlist_type", "vod"])
+        .args(["-t", &duration.to_string()])
+        .args(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p"])
+        .args(["-c:a", "aac", "-f", "hls", "-hls_time", &segment.to_string(), "-hls_playlist_type", "vod"])
         .args(options)
         .arg("index.m3u8")
         .current_dir(work.path())

@@ -26,6 +26,8 @@ pub enum Fault {
     Stall,
 }
 
+type Maker = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// A directory served over HTTP, until dropped.
 pub struct Origin {
     address: SocketAddr,
@@ -36,6 +38,8 @@ pub struct Origin {
 struct Site {
     root: PathBuf,
     faults: Mutex<Vec<(String, Fault)>>,
+    /// Files that are made anew for each request, by path.
+    made: Mutex<Vec<(String, Maker)>>,
     requests: Mutex<Vec<(String, HeaderMap)>>,
     cleared: tokio::sync::Notify,
 }
@@ -51,6 +55,7 @@ impl Origin {
         let site = Arc::new(Site {
             root: root.to_owned(),
             faults: Mutex::default(),
+            made: Mutex::default(),
             requests: Mutex::default(),
             cleared: tokio::sync::Notify::new(),
         });
@@ -62,6 +67,11 @@ impl Origin {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
+    }
+
+    /// From now on `path` is what `make` gives at each request.
+    pub fn set_made(&self, path: &str, make: impl Fn() -> String + Send + Sync + 'static) {
+        self.site.made.lock().unwrap().push((format!("/{path}"), Arc::new(make)));
     }
 
     /// From now on whatever ends in `path` has this fault.
@@ -88,9 +98,11 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
     if let Some(Fault::Delay(delay)) = &fault {
         tokio::time::sleep(*delay).await;
     }
+    let made = site.made.lock().unwrap().iter().find(|(at, _)| *at == path).map(|(_, make)| make.clone());
     let body = match &fault {
         Some(Fault::Status(status)) => return status_only(*status),
         Some(Fault::Body(bytes)) => Bytes::from_static(bytes),
+        _ if made.is_some() => Bytes::from(made.map(|make| make()).unwrap_or_default()),
         _ => {
             match tokio::task::block_in_place(|| std::fs::read(site.root.join(path.trim_start_matches('/'))))
             {
