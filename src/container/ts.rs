@@ -122,7 +122,9 @@ impl Scanner {
     }
 
     fn first_pts(&self) -> Option<u64> {
-        let media = |pid: &u16| self.program.as_ref().is_none_or(|program| program.media.contains(pid));
+        // A program of nothing but kinds that are unknown here still has a beginning.
+        let program = self.program.as_ref().filter(|program| !program.media.is_empty());
+        let media = |pid: &u16| program.is_none_or(|program| program.media.contains(pid));
         let first = || self.timestamps.iter().filter(|(pid, _)| media(pid)).map(|(_, pts)| *pts);
         let origin = first().next()?;
         first().min_by_key(|pts| wrapped_difference(*pts, origin, PTS_WRAP))
