@@ -45,6 +45,9 @@ const KEEPALIVE: Duration = Duration::from_millis(500);
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const CHECKS: u16 = 100;
 
+/// A relayed path is taken only when no direct one has been found for this long.
+const RELAY_WAIT: Duration = Duration::from_secs(1);
+
 /// Makes connections to other viewers.
 #[derive(Debug, Clone)]
 pub struct Connector {
@@ -99,7 +102,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`RtcError::Setup`] when no connection can be made on this machine at all.
+    /// [`RtcError::Setup`] when no connection can be made on this machine at all,
+    /// [`RtcError::Unreachable`] when only relays may be used and none can be.
     pub async fn offer(&self) -> Result<Offer, RtcError> {
         // Who will answer is not known yet, so names and browsers must both be expected.
         let (connection, signals) = self.connect(!self.shared.loopback, true).await?;
@@ -114,8 +118,7 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`RtcError::Sdp`] when the offer is refused, [`RtcError::Setup`] as for
-    /// [`offer`](Self::offer).
+    /// [`RtcError::Sdp`] when the offer is refused, the others as for [`offer`](Self::offer).
     pub async fn answer(&self, offer: &str) -> Result<(Link, String), RtcError> {
         let remote = RemoteSdp::read(offer, self.shared.loopback)?;
         let (connection, signals) = self.connect(remote.mdns && !self.shared.loopback, !remote.ours).await?;
@@ -176,9 +179,11 @@ impl Shared {
             .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED), Some(KEEPALIVE))
             .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
             // A browser hides its addresses, so its packets come from one it never named. Waiting
-            // a second for a better pair, as is the default, would be in vain.
+            // a second for a better pair, as is the default, would be in vain; and nothing better
+            // comes when only relays are allowed.
             .with_host_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            .with_relay_acceptance_min_wait(Some(if self.relay_only { Duration::ZERO } else { RELAY_WAIT }))
             .with_multicast_dns_mode(mode)
             .with_include_loopback_candidate(self.loopback)
             .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE as u32));
@@ -255,6 +260,10 @@ impl Connection {
         let _ = tokio::time::timeout(GATHER_TIMEOUT, signals.gathered.cancelled()).await;
         let description = self.peer.local_description().await;
         let description = description.ok_or_else(|| RtcError::setup("no local description"))?;
+        // A description without a candidate would only waste another viewer's time.
+        if !description.sdp.contains("a=candidate:") {
+            return Err(RtcError::Unreachable);
+        }
         Ok(outgoing(&description.sdp))
     }
 }

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::peer_connection::StatsSelector;
 
-use super::MAX_MESSAGE_SIZE;
 use super::connector::{Connection, Signals};
 use super::link::{Account, CloseReason, LinkEvent};
 use super::window::SendWindow;
@@ -116,9 +115,6 @@ impl Pipe {
                 return CloseReason::Local;
             };
             match channel.poll().await {
-                Some(DataChannelEvent::OnMessage(message)) if message.data.len() > MAX_MESSAGE_SIZE => {
-                    return CloseReason::Violation;
-                }
                 Some(DataChannelEvent::OnMessage(message)) => {
                     permit.send(LinkEvent::Message(message.data.freeze()));
                 }
