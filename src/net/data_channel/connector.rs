@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -141,7 +141,9 @@ impl Connector {
 
     async fn build(&self, mdns: bool, paced: bool) -> Result<(Connection, Signals), RtcError> {
         let shared = &self.shared;
-        let runtime = Arc::new(LinkRuntime { paced: Arc::new(paced.into()), ..Default::default() });
+        // Until a path is chosen, it may be a relayed one.
+        let relays = shared.servers.iter().any(|server| !server.username.is_empty());
+        let runtime = Arc::new(LinkRuntime::new(paced, relays));
         // Until the connection owns it, dropping this future must stop the transport's task.
         let stop = runtime.stop.clone().drop_guard();
         let (observer, signals) = observe();
@@ -161,13 +163,8 @@ impl Connector {
             .build()
             .await
             .map_err(RtcError::setup)?;
-        let connection = Connection {
-            peer: Arc::new(peer),
-            stopped: runtime.stopped.clone(),
-            paced: Arc::clone(&runtime.paced),
-            stop: Some(stop),
-            handle: shared.handle.clone(),
-        };
+        let connection =
+            Connection { peer: Arc::new(peer), runtime, stop: Some(stop), handle: shared.handle.clone() };
         Ok((connection, signals))
     }
 }
@@ -226,7 +223,7 @@ impl Offer {
     /// [`RtcError::Sdp`] when the answer is refused; the offer is then spent.
     pub async fn accept(self, answer: &str) -> Result<Link, RtcError> {
         let remote = RemoteSdp::read(answer, self.loopback)?;
-        self.connection.paced.store(!remote.ours, Ordering::Relaxed);
+        self.connection.runtime.paced.store(!remote.ours, Ordering::Relaxed);
         let description = RTCSessionDescription::answer(remote.text).map_err(malformed)?;
         self.connection.peer.set_remote_description(description).await.map_err(malformed)?;
         Ok(Link::start(self.connection, self.signals, Some(self.channel)))
@@ -236,9 +233,7 @@ impl Offer {
 /// A connection. Dropping it closes it, politely if the runtime still runs.
 pub(super) struct Connection {
     pub peer: Arc<dyn PeerConnection>,
-    /// Cancelled when the transport's task has ended, for whatever reason.
-    pub stopped: CancellationToken,
-    paced: Arc<AtomicBool>,
+    pub runtime: Arc<LinkRuntime>,
     stop: Option<DropGuard>,
     pub handle: Handle,
 }
@@ -270,6 +265,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // Closing waits for the transport's task by a sleep that must not be cut short.
+        self.runtime.relayed.store(false, Ordering::Relaxed);
         let (peer, stop) = (Arc::clone(&self.peer), self.stop.take());
         // The transport's task outlives its handle unless told to end. `stop` ends it even when
         // closing fails, hangs, or never runs because the runtime is gone.
