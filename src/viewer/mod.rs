@@ -91,6 +91,8 @@ pub struct Viewer {
     /// In play order, ids ascending.
     segments: Vec<SegmentSpec>,
     live: bool,
+    /// Peers are being looked for, and there is none yet.
+    swarm_forming: bool,
     /// The segment that goes out next or is going out.
     cursor: Option<SegmentId>,
     clock: Option<Clock>,
@@ -120,6 +122,7 @@ impl Viewer {
             config,
             segments: Vec::new(),
             live: false,
+            swarm_forming: false,
             cursor: None,
             clock: None,
             holdings: BTreeMap::new(),
@@ -187,6 +190,13 @@ impl Viewer {
         for segment in held {
             self.evict(segment);
         }
+    }
+
+    /// Peers are being looked for, or that has come to an end. Until the first is there, HTTP fetches what
+    /// playback needs and leaves what it needs later.
+    pub fn handle_swarm_forming(&mut self, forming: bool) {
+        self.dirty |= self.swarm_forming != forming;
+        self.swarm_forming = forming;
     }
 
     /// A moment given by [`Viewer::poll_timeout`] has come.

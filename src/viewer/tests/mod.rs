@@ -54,6 +54,32 @@ fn viewers_of_a_film_at_different_places_share_it() {
 }
 
 #[test]
+fn before_the_first_peer_comes_only_what_is_needed_is_fetched() {
+    let mut world = World::new(vod());
+    world.add(secs(0), None, |_| {});
+    world.add(secs(40), None, |_| {});
+    world.run(ms(39_990));
+    world.nodes[1].viewer.handle_swarm_forming(true);
+    // Peers take a second to be found.
+    world.introduction = ms(1000);
+    world.run(secs(120));
+    assert_eq!(world.nodes[1].stalled, Duration::ZERO);
+    assert!(world.nodes[1].startup.is_some_and(|s| s < ms(300)), "the first segment does not wait");
+    let http = world.nodes[1].viewer.counters().http_bytes;
+    assert!(http <= 4 * 500_000, "{http} bytes over HTTP");
+}
+
+#[test]
+fn a_swarm_that_never_forms_stalls_nobody() {
+    let mut world = World::new(vod());
+    world.origin_rate = 400_000;
+    world.add(secs(0), None, |_| {});
+    world.nodes[0].viewer.handle_swarm_forming(true);
+    world.run(secs(130));
+    assert_eq!((world.nodes[0].stalled, world.played(0)), (Duration::ZERO, 60));
+}
+
+#[test]
 fn alone_a_viewer_is_a_plain_http_player() {
     let mut world = World::new(vod());
     world.add(secs(0), None, |_| {});

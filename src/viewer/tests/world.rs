@@ -83,6 +83,8 @@ pub struct World {
     pub origin_down: Range<Duration>,
     pub link_rate: u64,
     pub link_latency: Duration,
+    /// Time from joining to the first connection.
+    pub introduction: Duration,
     pub nodes: Vec<Node>,
     queue: BTreeMap<(Duration, u64), Happening>,
     serial: u64,
@@ -102,6 +104,7 @@ impl World {
             origin_down: Duration::ZERO..Duration::ZERO,
             link_rate: 2_500_000,
             link_latency: ms(20),
+            introduction: Duration::ZERO,
             nodes: Vec::new(),
             queue: BTreeMap::new(),
             serial: 0,
@@ -202,7 +205,7 @@ impl World {
     }
 
     fn join(&mut self, n: usize) {
-        if self.nodes[n].joined {
+        if self.nodes[n].joined || self.now < self.nodes[n].joins + self.introduction {
             return;
         }
         self.nodes[n].joined = true;
