@@ -85,7 +85,10 @@ impl Viewer {
                 peer.state.note_success();
                 self.transfer_done(now, key, segment);
             }
-            Notice::Absent { segment } => self.forget_transfer(key, segment),
+            Notice::Absent { segment } => {
+                peer.state.note_failure(now, segment);
+                self.forget_transfer(key, segment);
+            }
             Notice::Cancelled | Notice::Nothing => {}
         }
         self.dirty = true;

@@ -19,8 +19,9 @@ const MAX_FETCHES: usize = 2;
 /// peers give up, so that whoever waits for us still has time to hear from us.
 const SILENCE: Duration = Duration::from_millis(1500);
 
-/// Failures in a row after which a peer is dropped.
-const MAX_FAILURES: u32 = 3;
+/// Requests in a row that came to nothing, after which a peer is dropped. An honest peer says Absent now and
+/// then, when it has just dropped a segment.
+const MAX_FAILURES: u32 = 5;
 
 impl Viewer {
     /// The segments to have: from the cursor as far ahead as buffer and memory allow.
@@ -221,7 +222,7 @@ impl Viewer {
         let useless = self.peers.iter().filter(|(_, p)| p.state.failures >= MAX_FAILURES);
         let useless: Vec<PeerKey> = useless.map(|(key, _)| *key).collect();
         for key in useless {
-            self.drop_peer(key, "did not answer");
+            self.drop_peer(key, "has not given anything it was asked for");
         }
         let working = self.peers.values().filter(|p| p.state.download.is_some());
         if let Some(at) = working.map(|p| p.last_progress + SILENCE).min() {

@@ -93,7 +93,7 @@ fn alone_a_viewer_is_a_plain_http_player() {
 
 #[test]
 fn peers_with_vices_cost_bytes_but_never_playback() {
-    for vice in [Vice::Silent, Vice::Stalls, Vice::Pollutes] {
+    for vice in [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes] {
         let mut world = World::new(live());
         world.add(secs(0), Some(vice), |_| {});
         world.add(secs(1), None, |_| {});
@@ -198,7 +198,7 @@ proptest! {
         viewers in 2usize..7,
         joins in proptest::collection::vec(0u64..30_000, 7),
         kills in proptest::collection::vec(proptest::option::of(20_000u64..60_000), 7),
-        vices in proptest::collection::vec(proptest::option::weighted(0.3, 0usize..3), 7),
+        vices in proptest::collection::vec(proptest::option::weighted(0.3, 0usize..4), 7),
         origin_rate in 600_000u64..5_000_000,
         link_rate in 20_000u64..5_000_000,
         link_latency in 1u64..200,
@@ -208,7 +208,7 @@ proptest! {
         world.origin_rate = origin_rate;
         world.link_rate = link_rate;
         world.link_latency = ms(link_latency);
-        let vice = |n: usize| vices[n].map(|v| [Vice::Silent, Vice::Stalls, Vice::Pollutes][v]);
+        let vice = |n: usize| vices[n].map(|v| [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes][v]);
         for n in 0..viewers {
             world.add(ms(joins[n]), vice(n), |_| {});
         }

@@ -35,6 +35,8 @@ pub struct Stream {
 pub enum Vice {
     /// Announces all there is and never answers.
     Silent,
+    /// Announces all there is and has none of it.
+    Boasts,
     /// Sends half of what it is asked for, then nothing.
     Stalls,
     /// Sends wrong bytes, which the check finds.
@@ -235,7 +237,7 @@ impl World {
             })
             .collect();
         let node = &mut self.nodes[n];
-        if node.vice == Some(Vice::Silent) {
+        if matches!(node.vice, Some(Vice::Silent | Vice::Boasts)) {
             return self.boast(n, ids);
         }
         if node.viewer.segments != specs {
@@ -312,6 +314,7 @@ impl World {
             Action::CancelFetch { fetch } => {
                 self.nodes[n].cancelled.insert(fetch);
             }
+            Action::Command { .. } if self.nodes[n].vice == Some(Vice::Silent) => {}
             Action::Command { peer, command } => {
                 // Over the wire and back, as the real ones go.
                 let mut decoder = Decoder::new();
