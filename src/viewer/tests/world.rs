@@ -172,7 +172,8 @@ impl World {
 
     pub fn efficiency(&self) -> f64 {
         let sum = |f: fn(&Counters) -> u64| {
-            self.nodes.iter().filter(|n| n.vice.is_none()).map(|n| f(&n.viewer.counters())).sum::<u64>() as f64
+            self.nodes.iter().filter(|n| n.vice.is_none()).map(|n| f(&n.viewer.counters())).sum::<u64>()
+                as f64
         };
         let (peers, http) = (sum(|c| c.peer_bytes), sum(|c| c.http_bytes));
         peers / (peers + http)
@@ -223,7 +224,12 @@ impl World {
         let Stream { segment, live, hold_back, .. } = self.stream;
         let specs: Vec<SegmentSpec> = ids
             .clone()
-            .map(|id| SegmentSpec { id: SegmentId(id), start: segment * id as u32, duration: segment, size: None })
+            .map(|id| SegmentSpec {
+                id: SegmentId(id),
+                start: segment * id as u32,
+                duration: segment,
+                size: None,
+            })
             .collect();
         let node = &mut self.nodes[n];
         if node.vice == Some(Vice::Silent) {
@@ -245,7 +251,8 @@ impl World {
         if self.now.as_millis() % 500 < STEP.as_millis() {
             let loaded: Vec<SegmentId> = ids.map(SegmentId).collect();
             for to in (0..self.nodes.len()).filter(|to| *to != n) {
-                let command = Command::Announcement { loaded: loaded.clone(), http_loading: vec![], held: vec![] };
+                let command =
+                    Command::Announcement { loaded: loaded.clone(), http_loading: vec![], held: vec![] };
                 self.at(self.now + self.link_latency, Happening::Command { to, from: n, command });
             }
         }
