@@ -6,8 +6,7 @@ Both read the same VOD stream (300 s, 8 Mbit/s, 6 s TS segments) from an nginx o
 fast as they can, in turns, so that other load hits them alike. Counted are the CPU time and the
 peak memory of the whole gst-launch-1.0 process; compared are medians.
 
-    cargo build --release
-    benches/hlsdemux2.py
+    benches/hlsdemux2.py      after examples/demo.sh, which builds the plugin into target/plugins
 
 Ends with code 1 when a ratio is above the target. The stream is kept in target/bench.
 """
@@ -15,7 +14,6 @@ Ends with code 1 when a ratio is above the target. The stream is kept in target/
 import argparse
 import contextlib
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -76,15 +74,12 @@ def report(measured):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--plugin", type=Path, default=ROOT / "target/release/libgstp2phls.so")
+    parser.add_argument("--plugins", type=Path, default=ROOT / "target/plugins", help="directory of the plugin")
     parser.add_argument("--runs", type=int, default=7, help="of each (default %(default)s)")
     arguments = parser.parse_args()
     playlist = make_vod(ROOT / "target/bench", seconds=300, kbits=8000)
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        plugins = Path(directory) / "plugins"
-        plugins.mkdir()
-        shutil.copy(arguments.plugin, plugins)
-        environment = {**os.environ, "GST_PLUGIN_PATH": str(plugins)}
+        environment = {**os.environ, "GST_PLUGIN_PATH": str(arguments.plugins.resolve())}
         origin = Origin(playlist.parent, Path(directory) / "nginx")
         stack.callback(origin.stop)
         pipelines = {name: text.format(url=origin.url(playlist.name)) for name, text in CASES.items()}

@@ -4,7 +4,7 @@
 # Four viewers of one live stream, on this machine: how much of it do they take from each other?
 #
 # Installs what is missing, builds the plugin and the tracker, and then plays for a minute; see
-# examples/demo/__main__.py for what happens there. Settings, as environment variables:
+# examples/demo.py for what happens there. Settings, as environment variables:
 #
 #   DURATION        seconds from the last viewer's start (60)
 #   VIEWERS         how many viewers (4)
@@ -17,9 +17,6 @@ source examples/setup.sh
 
 need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PLAY[@]}" "${PACKAGES_STREAM[@]}"
 need_rust
+build_release
 
-say "Building the plugin and the tracker; the first time takes some minutes"
-cargo build --locked --release --features tracker
-
-target=${CARGO_TARGET_DIR:-target}/release
-exec "$PYTHON" examples/demo --plugin "$target/libgstp2phls.so" --tracker "$target/p2phls-tracker"
+exec "$PYTHON" examples/demo.py --plugins "$TARGET/plugins" --tracker "$TARGET/release/p2phls-tracker"

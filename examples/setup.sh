@@ -77,3 +77,18 @@ then open a new shell and start again."
       give_up "cargo has no $component. Get it: rustup component add $component"
   done
 }
+
+TARGET=${CARGO_TARGET_DIR:-target}
+
+# collect_plugin PROFILE_DIRECTORY: puts the plugin alone into target/plugins. GStreamer looks into
+# directories below, too, and the one that cargo builds in has the plugin more than once.
+collect_plugin() {
+  mkdir -p "$TARGET/plugins"
+  install -m 644 "$TARGET/$1/libgstp2phls.so" "$TARGET/plugins/"
+}
+
+build_release() {
+  say "Building the plugin and the tracker; the first time takes some minutes"
+  cargo build --locked --release --features tracker
+  collect_plugin release
+}

@@ -52,7 +52,6 @@ gst::plugin_define!(
     "MPL",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    // Where it comes from; GStreamer refuses an empty one.
     env!("CARGO_PKG_NAME"),
     env!("BUILD_REL_DATE")
 );

@@ -26,11 +26,9 @@ check() {
 
 scripts() { bash -n examples/*.sh tests/*.sh .ci/run; }
 
-# The directory that cargo builds into also has the plugin under other names.
 python_test() {
-  mkdir "$log/plugins"
-  cp "${CARGO_TARGET_DIR:-target}/debug/libgstp2phls.so" "$log/plugins/"
-  GST_PLUGIN_PATH=$log/plugins "$PYTHON" tests/test_python.py
+  collect_plugin debug
+  GST_PLUGIN_PATH=$TARGET/plugins "$PYTHON" tests/test_python.py
 }
 
 check "format" cargo fmt --check

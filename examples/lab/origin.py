@@ -2,6 +2,7 @@
 """The publisher's HTTP server: nginx with a configuration of its own, in a directory of its own."""
 
 import socket
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -40,13 +41,13 @@ http {{
 
 
 class Origin:
-    """Serves `root` on a free port of 127.0.0.1; `run` takes configuration and logs."""
+    """Serves `root` on a port of 127.0.0.1, a free one if none is given; `run` takes the logs."""
 
-    def __init__(self, root, run):
+    def __init__(self, root, run, port=None):
         self.run = Path(run)
         self.run.mkdir(parents=True, exist_ok=True)
-        for _ in range(5):
-            self.port = free_port()
+        for _ in range(1 if port else 5):
+            self.port = port or free_port()
             configuration = self.run / "nginx.conf"
             configuration.write_text(CONFIGURATION.format(run=self.run, root=root, port=self.port))
             command = [program("nginx"), "-e", self.run / "error.log", "-p", self.run, "-c", configuration]

@@ -148,3 +148,6 @@ impl Id {
         self.bytes().map(OfferId).ok_or(Malformed::Id("offer_id"))
     }
 }
+
+#[cfg(test)]
+mod tests;

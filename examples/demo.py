@@ -8,7 +8,6 @@ gst-launch-1.0 processes. In the end each viewer's bytes are compared with the o
 import argparse
 import contextlib
 import os
-import re
 import shutil
 import signal
 import sys
@@ -16,11 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from lab.origin import Origin
-from lab.process import LabError, Process, wait_for
+from lab.process import LabError, wait_for
 from lab.stream import LiveStream, compare
+from lab.tracker import Tracker
 from lab.viewer import Viewer, efficiency
 
 MEGABYTE = 1_000_000
@@ -28,19 +26,6 @@ SECOND = 1_000_000_000  # GStreamer counts nanoseconds
 SEGMENT_SECONDS = 2
 REFRESH_SECONDS = 4
 STAGGER_SECONDS = 1
-
-
-def start_tracker(binary, log):
-    """Starts the tracker on a free port and gives its process and URL."""
-    found = []
-    line = lambda text: found.extend(re.findall(r"ws://\S+", text))
-    process = Process("p2phls-tracker", [binary, "--listen", "127.0.0.1:0"], log, line)
-
-    def url():
-        process.check()
-        return found
-
-    return process, wait_for(url, 10, "the tracker to listen")[0]
 
 
 def run(arguments, directory, stack):
@@ -52,20 +37,19 @@ def run(arguments, directory, stack):
 
     stream = started(LiveStream(directory / "origin", directory / "ffmpeg.log", SEGMENT_SECONDS))
     origin = started(Origin(directory / "origin", directory / "nginx"))
-    tracker, tracker_url = start_tracker(arguments.tracker, directory / "tracker.log")
-    started(tracker)
-    print(f"origin  {origin.url('live.m3u8')}\ntracker {tracker_url}")
+    tracker = started(Tracker(arguments.tracker, directory / "tracker.log"))
+    print(f"origin  {origin.url('live.m3u8')}\ntracker {tracker.url}")
 
     # Players start three segments from the end, so there have to be some.
     print("waiting for the stream's first segments", flush=True)
     wait_for(lambda: stream.process.check() or len(stream.segments()) > 5, 30, "the stream's first segments")
 
-    properties = {"trackers": tracker_url, "ice-addresses": "127.0.0.1"}
-    others = [stream.process, origin.process, tracker]
+    properties = {"trackers": tracker.url, "ice-addresses": "127.0.0.1"}
+    servers = [stream.process, origin.process, tracker.process]
     viewers = []
     begin = time.monotonic()
     while (now := time.monotonic() - begin) < (arguments.viewers - 1) * STAGGER_SECONDS + arguments.duration:
-        for process in [*others, *(viewer.process for viewer in viewers)]:
+        for process in [*servers, *(viewer.process for viewer in viewers)]:
             process.check()
         if len(viewers) < arguments.viewers and now >= len(viewers) * STAGGER_SECONDS:
             number = len(viewers) + 1
@@ -134,7 +118,7 @@ def figures(stats):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     path = lambda text: Path(text).resolve()
-    parser.add_argument("--plugin", type=path, required=True, help="libgstp2phls.so")
+    parser.add_argument("--plugins", type=path, required=True, help="directory with the plugin")
     parser.add_argument("--tracker", type=path, required=True, help="p2phls-tracker")
     setting = lambda name, default: float(os.environ.get(name) or default)
     parser.set_defaults(
@@ -150,10 +134,6 @@ def main():
     # So that a plain kill cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     directory = Path(tempfile.mkdtemp(prefix="p2phls-demo-"))
-    # GStreamer looks into directories below, too, and a build directory has many.
-    arguments.plugins = directory / "plugins"
-    arguments.plugins.mkdir()
-    shutil.copy(arguments.plugin, arguments.plugins)
     wrong = []
     try:
         with contextlib.ExitStack() as stack:

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::swarm::ids::OfferId;
+use crate::swarm::tracker_messages::Offer;
+use crate::tracker::swarm::OFFER_LIFETIME;
+
+const HASH: InfoHash = InfoHash([1; 20]);
+
+fn peer(number: u8) -> PeerId {
+    PeerId([number; 20])
+}
+
+fn address(number: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, number])
+}
+
+fn announce(who: u8, event: AnnounceEvent, offers: u8) -> Announce {
+    let offer = |number| Offer { offer_id: OfferId([number; 20]), sdp: "v=0".into() };
+    let offers = (0..offers).map(offer).collect();
+    Announce { info_hash: HASH, peer_id: peer(who), event, numwant: None, left: None, offers }
+}
+
+fn answer(by: u8, to: u8, offer: u8) -> Answer {
+    Answer {
+        info_hash: HASH,
+        peer_id: peer(by),
+        to_peer_id: peer(to),
+        offer_id: OfferId([offer; 20]),
+        sdp: "v=0".into(),
+    }
+}
+
+struct World {
+    swarms: Swarms,
+    now: Instant,
+}
+
+impl World {
+    fn new(settings: Settings) -> Self {
+        Self { swarms: Swarms::new(settings, 1), now: Instant::now() }
+    }
+
+    fn announce(&mut self, connection: u64, who: u8, event: AnnounceEvent, offers: u8) -> Announced {
+        let announce = announce(who, event, offers);
+        self.swarms.announce(self.now, ConnectionId(connection), address(who), &announce).unwrap()
+    }
+
+    fn join(&mut self, connection: u64, who: u8, offers: u8) -> Announced {
+        self.announce(connection, who, AnnounceEvent::Update, offers)
+    }
+
+    fn answer(&mut self, connection: u64, by: u8, to: u8, offer: u8) -> Result<ConnectionId, Refusal> {
+        self.swarms.answer(self.now, ConnectionId(connection), &answer(by, to, offer))
+    }
+
+    fn incomplete(&self) -> u32 {
+        self.swarms.scrape(&HASH).incomplete
+    }
+}
+
+#[test]
+fn an_offer_is_answered_once_by_the_one_who_got_it() {
+    let mut world = World::new(Settings::default());
+    assert_eq!(world.join(1, 1, 5).receivers, []);
+    assert_eq!(world.join(2, 2, 5).receivers, [ConnectionId(1)]);
+    world.join(3, 3, 0);
+    assert_eq!(world.answer(3, 3, 2, 0), Err(Refusal::NoSuchOffer), "it was not given to 3");
+    assert_eq!(world.answer(3, 1, 2, 0), Err(Refusal::NotYours), "3 is not 1");
+    assert_eq!(world.answer(1, 1, 2, 1), Err(Refusal::NoSuchOffer), "nobody was given this one");
+    assert_eq!(world.answer(1, 1, 2, 0), Ok(ConnectionId(2)));
+    assert_eq!(world.answer(1, 1, 2, 0), Err(Refusal::NoSuchOffer), "answered");
+    let counters = world.swarms.counters();
+    assert_eq!((counters.offers, counters.answers), (1, 1));
+}
+
+#[test]
+fn an_old_offer_cannot_be_answered() {
+    for (age, answered) in
+        [(OFFER_LIFETIME, Ok(ConnectionId(2))), (OFFER_LIFETIME * 2, Err(Refusal::NoSuchOffer))]
+    {
+        let mut world = World::new(Settings::default());
+        world.join(1, 1, 0);
+        world.join(2, 2, 1);
+        world.now += age;
+        assert_eq!(world.answer(1, 1, 2, 0), answered);
+    }
+}
+
+#[test]
+fn numwant_bounds_the_offers() {
+    let mut world = World::new(Settings::default());
+    for who in 1..=9 {
+        world.join(who.into(), who, 0);
+    }
+    let wanting = Announce { numwant: Some(2), ..announce(10, AnnounceEvent::Started, 5) };
+    let announced = world.swarms.announce(world.now, ConnectionId(10), address(10), &wanting).unwrap();
+    assert_eq!(announced.receivers.len(), 2);
+}
+
+#[test]
+fn the_newest_connection_takes_a_peer_id_over() {
+    let mut world = World::new(Settings::default());
+    world.join(1, 1, 0);
+    world.join(2, 1, 0);
+    assert_eq!(world.incomplete(), 1);
+    world.announce(1, 1, AnnounceEvent::Stopped, 0);
+    world.swarms.close(ConnectionId(1));
+    assert_eq!(world.incomplete(), 1, "the old connection speaks for nobody");
+    assert_eq!(world.join(3, 3, 1).receivers, [ConnectionId(2)]);
+    world.swarms.close(ConnectionId(2));
+    assert_eq!(world.incomplete(), 1);
+}
+
+#[test]
+fn viewers_leave_by_word_by_hanging_up_and_by_silence() {
+    let settings = Settings::default();
+    let mut world = World::new(settings);
+    for who in 1..=3 {
+        world.join(who.into(), who, 0);
+    }
+    world.announce(1, 1, AnnounceEvent::Stopped, 0);
+    assert_eq!(world.incomplete(), 2);
+    world.swarms.close(ConnectionId(2));
+    assert_eq!(world.incomplete(), 1);
+    world.now += 2 * settings.interval;
+    world.swarms.expire(world.now);
+    assert_eq!(world.incomplete(), 1);
+    world.now += settings.interval;
+    world.swarms.expire(world.now);
+    assert_eq!(world.swarms.counters(), Counters { announces: 4, ..Default::default() });
+}
+
+#[test]
+fn a_connection_carries_only_so_many_viewers() {
+    let mut world = World::new(Settings { max_peers_per_connection: 2, ..Default::default() });
+    world.join(1, 1, 0);
+    world.join(1, 2, 0);
+    let third = announce(3, AnnounceEvent::Started, 0);
+    let refused = world.swarms.announce(world.now, ConnectionId(1), address(3), &third);
+    assert_eq!(refused, Err(Refusal::TooManyPeers));
+    world.announce(1, 1, AnnounceEvent::Stopped, 0);
+    world.join(1, 3, 0);
+}
+
+#[test]
+fn who_has_enough_links_is_asked_less_often() {
+    let settings = Settings { links: LinkLimits { target: 2, most: 4 }, ..Default::default() };
+    let mut world = World::new(settings);
+    let about = |interval: Duration, seconds: u64| {
+        let ratio = interval.as_secs_f64() / seconds as f64;
+        assert!((0.89..1.11).contains(&ratio), "{interval:?} is not about {seconds} s");
+    };
+    about(world.join(1, 1, 0).interval, 60);
+    about(world.join(2, 2, 1).interval, 20);
+    world.answer(1, 1, 2, 0).unwrap();
+    about(world.join(1, 1, 0).interval, 60);
+    world.join(3, 3, 0);
+    about(world.join(1, 1, 1).interval, 20);
+    world.answer(3, 3, 1, 0).unwrap();
+    about(world.join(1, 1, 0).interval, 300);
+}
+
+#[test]
+fn the_same_seed_chooses_the_same() {
+    let run = || {
+        let mut world = World::new(Settings::default());
+        (0..100u8).map(|who| world.join(who.into(), who, 5).receivers).collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Announce { connection: u64, who: u8, seeds: bool, offers: u8 },
+    Stop { connection: u64, who: u8 },
+    AnswerLast,
+    Close { connection: u64 },
+    Wait { seconds: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (connection, who) = (0..6u64, 0..10u8);
+    prop_oneof![
+        6 => (connection.clone(), who.clone(), any::<bool>(), 0..6u8).prop_map(
+            |(connection, who, seeds, offers)| Step::Announce { connection, who, seeds, offers }),
+        1 => (connection.clone(), who).prop_map(|(connection, who)| Step::Stop { connection, who }),
+        3 => Just(Step::AnswerLast),
+        1 => connection.prop_map(|connection| Step::Close { connection }),
+        1 => (0..400u64).prop_map(|seconds| Step::Wait { seconds }),
+    ]
+}
+
+proptest! {
+    /// The counts are those of a plain list of who is here, whatever happens in which order.
+    #[test]
+    fn counts_are_right_after_any_events(steps in proptest::collection::vec(step(), 1..150)) {
+        let settings = Settings::default();
+        let mut world = World::new(settings);
+        let mut here: HashMap<u8, (u64, bool, Instant)> = HashMap::new();
+        for step in steps {
+            match step {
+                Step::Announce { connection, who, seeds, offers } => {
+                    let left = Some(u64::from(!seeds));
+                    let announce = Announce { left, ..announce(who, AnnounceEvent::Update, offers) };
+                    let announced = world.swarms
+                        .announce(world.now, ConnectionId(connection), address(who), &announce).unwrap();
+                    here.insert(who, (connection, seeds, world.now));
+                    prop_assert!(announced.receivers.len() <= usize::from(offers));
+                    for receiver in announced.receivers {
+                        prop_assert_ne!(receiver, ConnectionId(connection));
+                        prop_assert!(here.values().any(|(connection, ..)| *connection == receiver.0));
+                    }
+                }
+                Step::Stop { connection, who } => {
+                    world.announce(connection, who, AnnounceEvent::Stopped, 0);
+                    here.retain(|peer, (owner, ..)| *peer != who || *owner != connection);
+                }
+                Step::AnswerLast => for (by, (connection, ..)) in &here {
+                    for to in here.keys() {
+                        if let Ok(offerer) = world.swarms
+                            .answer(world.now, ConnectionId(*connection), &answer(*by, *to, 0))
+                        {
+                            prop_assert_eq!(offerer.0, here[to].0);
+                        }
+                    }
+                },
+                Step::Close { connection } => {
+                    world.swarms.close(ConnectionId(connection));
+                    here.retain(|_, (owner, ..)| *owner != connection);
+                }
+                Step::Wait { seconds } => {
+                    world.now += Duration::from_secs(seconds);
+                    world.swarms.expire(world.now);
+                    let age = 2 * settings.interval + settings.short_interval;
+                    here.retain(|_, (.., announced)| *announced + age > world.now);
+                }
+            }
+            let seeders = here.values().filter(|(_, seeds, _)| *seeds).count();
+            let counts = world.swarms.scrape(&HASH);
+            prop_assert_eq!((counts.complete, counts.incomplete), (seeders as u32, (here.len() - seeders) as u32));
+            let counters = world.swarms.counters();
+            prop_assert_eq!((counters.peers, counters.swarms), (here.len(), usize::from(!here.is_empty())));
+        }
+        for connection in 0..6 {
+            world.swarms.close(ConnectionId(connection));
+        }
+        prop_assert!(world.swarms.swarms.is_empty() && world.swarms.owned.is_empty());
+    }
+}
