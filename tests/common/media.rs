@@ -7,14 +7,15 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// Where the streams are: `ts/` and `fmp4/`, each with `index.m3u8` of [`DURATION`] seconds in
-/// segments of [`SEGMENT`] seconds.
+/// segments of [`SEGMENT`] seconds, and `twice.m3u8`, which is that and then, after a discontinuity
+/// at which the media's own clock starts again, that once more.
 pub static STREAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let streams = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("streams");
     for (name, options) in [
         ("ts", &["-hls_segment_filename", "seg%03d.ts"][..]),
         ("fmp4", &["-hls_segment_type", "fmp4", "-hls_segment_filename", "seg%03d.m4s"][..]),
     ] {
-        if !streams.join(name).join("index.m3u8").exists() {
+        if !streams.join(name).join("twice.m3u8").exists() {
             make(&streams, name, options);
         }
     }
@@ -49,6 +50,11 @@ fn make(streams: &Path, name: &str, options: &[&str]) {
         .status()
         .expect("ffmpeg is installed");
     assert!(status.success(), "ffmpeg makes {name}");
+    let once = std::fs::read_to_string(work.path().join("index.m3u8")).expect("ffmpeg writes a playlist");
+    let (head, segments) = once.split_at(once.find("#EXTINF").expect("the playlist has segments"));
+    let segments = segments.trim_end().strip_suffix("#EXT-X-ENDLIST").expect("the playlist has an end");
+    let twice = format!("{head}{segments}#EXT-X-DISCONTINUITY\n{segments}#EXT-X-ENDLIST\n");
+    std::fs::write(work.path().join("twice.m3u8"), twice).expect("a second playlist");
     // Fails if another process was faster, which has made the same.
     let _ = std::fs::rename(work.path(), streams.join(name));
 }
