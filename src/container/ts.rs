@@ -33,7 +33,8 @@ const PTS_WRAP: u64 = 1 << 33;
 pub struct Timing {
     /// The first clock reference, in ticks of 27 MHz.
     pub first_pcr: Option<u64>,
-    /// Of the first timestamps of all audio and video streams, the earliest, in ticks of 90 kHz.
+    /// First timestamp of the video, or of the audio where there is none, in ticks of 90 kHz: of
+    /// several streams the earliest.
     pub first_pts: Option<u64>,
 }
 

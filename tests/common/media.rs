@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// Where the streams are: `ts/` and `fmp4/`, each with `index.m3u8` of [`DURATION`] seconds in
-/// segments of [`SEGMENT`] seconds; `long/`, 90 segments of one second.
+/// segments of [`SEGMENT`] seconds; `long/`, 90 segments of one second. Beside each `twice.m3u8`, which is
+/// that and then, after a discontinuity at which the media's own clock starts again, that once more.
 pub static STREAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     let streams = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("streams");
     for (name, duration, segment, options) in [
@@ -20,7 +21,7 @@ pub static STREAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         ),
         ("long", 90, 1, &["-hls_segment_filename", "seg%03d.ts"][..]),
     ] {
-        if !streams.join(name).join("index.m3u8").exists() {
+        if !streams.join(name).join("twice.m3u8").exists() {
             make(&streams, name, duration, segment, options);
         }
     }
@@ -55,6 +56,11 @@ fn make(streams: &Path, name: &str, duration: u64, segment: u64, options: &[&str
         .status()
         .expect("ffmpeg is installed");
     assert!(status.success(), "ffmpeg makes {name}");
+    let once = std::fs::read_to_string(work.path().join("index.m3u8")).expect("ffmpeg writes a playlist");
+    let (head, segments) = once.split_at(once.find("#EXTINF").expect("the playlist has segments"));
+    let segments = segments.trim_end().strip_suffix("#EXT-X-ENDLIST").expect("the playlist has an end");
+    let twice = format!("{head}{segments}#EXT-X-DISCONTINUITY\n{segments}#EXT-X-ENDLIST\n");
+    std::fs::write(work.path().join("twice.m3u8"), twice).expect("a second playlist");
     // Fails if another process was faster, which has made the same.
     let _ = std::fs::rename(work.path(), streams.join(name));
 }

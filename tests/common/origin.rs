@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,12 +35,16 @@ pub struct Origin {
     _runtime: tokio::runtime::Runtime,
 }
 
+/// Path and headers.
+type Request = (String, HeaderMap);
+
 struct Site {
     root: PathBuf,
     faults: Mutex<Vec<(String, Fault)>>,
     /// Files that are made anew for each request, by path.
     made: Mutex<Vec<(String, Maker)>>,
-    requests: Mutex<Vec<(String, HeaderMap)>>,
+    requests: Mutex<Vec<Request>>,
+    requested: Condvar,
     cleared: tokio::sync::Notify,
 }
 
@@ -57,6 +61,7 @@ impl Origin {
             faults: Mutex::default(),
             made: Mutex::default(),
             requests: Mutex::default(),
+            requested: Condvar::new(),
             cleared: tokio::sync::Notify::new(),
         });
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -85,14 +90,27 @@ impl Origin {
     }
 
     /// Paths and headers of the requests so far.
-    pub fn requests(&self) -> Vec<(String, HeaderMap)> {
+    pub fn requests(&self) -> Vec<Request> {
         self.site.requests.lock().unwrap().clone()
+    }
+
+    /// Waits until the requests so far are as wanted.
+    pub fn wait_for(&self, wanted: impl Fn(&[Request]) -> bool) {
+        let requests = self.site.requests.lock().unwrap();
+        let unwanted = |requests: &mut Vec<Request>| !wanted(requests);
+        let (requests, timeout) = self
+            .site
+            .requested
+            .wait_timeout_while(requests, Duration::from_secs(30), unwanted)
+            .expect("the origin does not panic");
+        assert!(!timeout.timed_out(), "requests after 30 s: {requests:?}");
     }
 }
 
 async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response<Body> {
     let path = uri.path().to_owned();
     site.requests.lock().unwrap().push((path.clone(), headers.clone()));
+    site.requested.notify_all();
     let fault =
         site.faults.lock().unwrap().iter().find(|(end, _)| path.ends_with(end)).map(|(_, f)| f.clone());
     if let Some(Fault::Delay(delay)) = &fault {
