@@ -15,7 +15,7 @@ use url::Url;
 use super::fetcher::{self, FetchEvent, FetchTarget};
 use super::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
 use super::output::{TrackReader, TrackWriter};
-use super::playlists::{Loader, PlaylistEvent};
+use super::playlists::{Loaded, Loader, PlaylistEvent};
 use super::pump::{Pump, Step};
 use super::report::{PeerStats, StallMeter};
 use super::session::{Seek, Shared};
@@ -391,11 +391,12 @@ impl Driver {
         tls: &rustls::ClientConfig,
     ) -> Result<(), SessionError> {
         match event {
-            PlaylistEvent::Loaded { url, variant, playlist_url, timeline } => {
+            PlaylistEvent::Loaded(loaded) => {
+                let Loaded { url, variant, playlist_url, timeline } = *loaded;
                 self.join_swarm(&url, variant.as_ref(), tls)?;
                 self.variant = variant;
                 self.playlist_url = Some(playlist_url);
-                self.take_timeline(*timeline)?;
+                self.take_timeline(timeline)?;
                 let duration = self.shared.lock().duration;
                 self.seek();
                 let tracks = vec![TrackInfo { reader: self.reader.clone() }];

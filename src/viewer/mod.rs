@@ -253,7 +253,7 @@ impl Viewer {
     /// Whole segments held from the cursor on without a gap: how far playback is safe.
     pub fn buffered_until(&self) -> Option<Duration> {
         let mut until = None;
-        for spec in self.from_cursor() {
+        for spec in self.ahead() {
             if !self.holdings.get(&spec.id).is_some_and(Holding::is_complete) {
                 break;
             }
@@ -282,7 +282,7 @@ impl Viewer {
     }
 
     /// The segments from the cursor on.
-    fn from_cursor(&self) -> &[SegmentSpec] {
+    fn ahead(&self) -> &[SegmentSpec] {
         let Some(cursor) = self.cursor else { return &[] };
         let first = self.segments.partition_point(|s| s.id < cursor);
         &self.segments[first..]

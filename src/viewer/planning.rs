@@ -26,7 +26,7 @@ const MAX_FAILURES: u32 = 5;
 impl Viewer {
     /// The segments to have: from the cursor as far ahead as buffer and memory allow.
     pub(super) fn wanted(&self) -> Vec<SegmentSpec> {
-        let ahead = self.from_cursor();
+        let ahead = self.ahead();
         let Some(first) = ahead.first() else { return Vec::new() };
         let base = self.clock.map_or(first.start, |clock| clock.position.max(first.start));
         let mut memory = self.config.max_memory - self.config.max_memory / 8;
@@ -103,7 +103,7 @@ impl Viewer {
             Some(clock) if clock.playing => clock.position + now.saturating_duration_since(clock.at),
             Some(clock) => clock.position,
             // Nothing is shown yet: what goes out first is needed first.
-            None => self.from_cursor().first().map_or(Duration::ZERO, |first| first.start),
+            None => self.ahead().first().map_or(Duration::ZERO, |first| first.start),
         };
         spec.start.saturating_sub(position)
     }

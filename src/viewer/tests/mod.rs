@@ -209,8 +209,8 @@ proptest! {
         world.link_rate = link_rate;
         world.link_latency = ms(link_latency);
         let vice = |n: usize| vices[n].map(|v| [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes][v]);
-        for n in 0..viewers {
-            world.add(ms(joins[n]), vice(n), |_| {});
+        for (n, joins) in joins.iter().take(viewers).enumerate() {
+            world.add(ms(*joins), vice(n), |_| {});
         }
         let mut kills: Vec<(u64, usize)> = (0..viewers).filter_map(|n| Some((kills[n]?, n))).collect();
         kills.sort_unstable();
