@@ -165,10 +165,10 @@ impl Viewer {
         self.clock = None;
         self.dirty = true;
         let wanted: Vec<SegmentId> = self.wanted().iter().map(|s| s.id).collect();
-        let running: Vec<SegmentId> =
-            self.holdings.iter().filter(|(_, h)| h.http.is_some()).map(|(id, _)| *id).collect();
-        for id in running.into_iter().filter(|id| !wanted.contains(id)) {
+        let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
+        for id in held.into_iter().filter(|id| !wanted.contains(id)) {
             self.cancel_http(id);
+            self.cancel_transfer(id);
         }
         for holding in self.holdings.values_mut() {
             // A new start is a new chance.
