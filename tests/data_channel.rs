@@ -167,14 +167,7 @@ async fn exchange(mut link: Link, count: usize) -> (Link, usize) {
         if sent == count && received == count {
             return (link, most);
         }
-        let event = timeout(PATIENCE, link.recv()).await.unwrap_or_else(|_| {
-            panic!(
-                "stuck: {sent} sent, {received} received, {} buffered, {} room",
-                link.buffered(),
-                link.room()
-            )
-        });
-        match event.expect("a link that is not over") {
+        match next(&mut link).await {
             LinkEvent::Message(message) => {
                 assert!(message == content(received), "message {received} of {count} differs");
                 received += 1;

@@ -12,6 +12,13 @@ use common::player::{Consumer, Player};
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 
+/// Each frame follows the one before.
+fn assert_continuous(frames: &[gst::ClockTime], consumer: Consumer) {
+    for pair in frames.windows(2) {
+        assert!(pair[1].absdiff(pair[0] + 40 * MS) < MS, "{consumer:?}: {} after {}", pair[1], pair[0]);
+    }
+}
+
 /// The start, a seek and the end, each to be found at the stream time where it belongs.
 fn plays_and_seeks(consumer: Consumer, playlist: &str) {
     let origin = Origin::serve(&STREAMS);
@@ -32,7 +39,25 @@ fn plays_and_seeks(consumer: Consumer, playlist: &str) {
     player.wait(gst::MessageType::Eos);
     let frames = player.video.times();
     assert_eq!(frames.len() as u64, (DURATION - 17) * 25, "{consumer:?}: frames from the seek to the end");
-    assert!(frames.windows(2).all(|pair| pair[1].absdiff(pair[0] + 40 * MS) < MS), "{consumer:?}: a gap");
+    assert_continuous(&frames, consumer);
+}
+
+/// Time goes on where the media's own clock starts again, and after a seek across that.
+fn plays_over_a_discontinuity(consumer: Consumer, playlist: &str) {
+    let origin = Origin::serve(&STREAMS);
+    let player = Player::new(consumer, &origin.url(playlist), false);
+    player.set_state(gst::State::Paused);
+    player.wait(gst::MessageType::AsyncDone);
+    for (target, frames) in [(25, 35 * 25), (33, 27 * 25)] {
+        player.seek(target as f64);
+        player.wait(gst::MessageType::AsyncDone);
+        player.set_state(gst::State::Playing);
+        player.wait(gst::MessageType::Eos);
+        let shown = player.video.times();
+        assert_eq!(shown.first(), Some(&gst::ClockTime::from_seconds(target)), "{consumer:?}");
+        assert_continuous(&shown, consumer);
+        assert_eq!(shown.len(), frames, "{consumer:?}: frames from {target} s on");
+    }
 }
 
 #[test]
@@ -43,4 +68,14 @@ fn mpeg_ts_plays_everywhere() {
 #[test]
 fn fragmented_mp4_plays_everywhere() {
     Consumer::ALL.iter().for_each(|consumer| plays_and_seeks(*consumer, "fmp4/index.m3u8"));
+}
+
+#[test]
+fn mpeg_ts_goes_on_after_a_discontinuity() {
+    Consumer::ALL.iter().for_each(|consumer| plays_over_a_discontinuity(*consumer, "ts/twice.m3u8"));
+}
+
+#[test]
+fn fragmented_mp4_goes_on_after_a_discontinuity() {
+    Consumer::ALL.iter().for_each(|consumer| plays_over_a_discontinuity(*consumer, "fmp4/twice.m3u8"));
 }

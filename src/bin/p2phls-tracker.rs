@@ -2,7 +2,7 @@
 
 //! The tracker as a server: flags, logs, signals.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -59,7 +59,11 @@ async fn main() -> ExitCode {
         behind_proxy: flags.behind_proxy,
         max_connections: flags.max_connections,
     };
-    tracing_subscriber::fmt().with_env_filter(flags.log).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(flags.log)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     match run(flags.listen, config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -35,8 +35,8 @@ pub fn check<'a>(kind: Kind, chunks: impl IntoIterator<Item = &'a [u8]>) -> Resu
         Kind::MpegTs => check_ts(chunks),
         Kind::FragmentedMp4 => check_mp4(chunks),
         Kind::PackedAudio | Kind::WebVtt | Kind::Unknown => {
-            let mut chunks = chunks;
-            if chunks.any(|chunk| !chunk.is_empty()) { Ok(()) } else { Err(FramingError::Empty) }
+            let length: usize = chunks.map(<[u8]>::len).sum();
+            if length > 0 { Ok(()) } else { Err(FramingError::Empty) }
         }
     }
 }
@@ -141,6 +141,96 @@ impl BoxWalk {
             _ if !self.moof => Err(FramingError::MissingBox { name: "moof" }),
             _ if !self.mdat => Err(FramingError::MissingBox { name: "mdat" }),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn atom(name: &[u8; 4], content: usize) -> Vec<u8> {
+        let size = content as u32 + 8;
+        [&size.to_be_bytes()[..], name, &vec![0; content]].concat()
+    }
+
+    fn ts(packets: usize) -> Vec<u8> {
+        let mut packet = [0; PACKET];
+        packet[0] = SYNC;
+        packet.repeat(packets)
+    }
+
+    fn whole(kind: Kind, bytes: &[u8]) -> Result<(), FramingError> {
+        check(kind, [bytes])
+    }
+
+    #[test]
+    fn transport_streams() {
+        assert_eq!(whole(Kind::MpegTs, &ts(3)), Ok(()));
+        assert_eq!(whole(Kind::MpegTs, b""), Err(FramingError::Empty));
+        assert_eq!(whole(Kind::MpegTs, &ts(3)[..500]), Err(FramingError::PartialPacket { length: 500 }));
+        assert_eq!(whole(Kind::MpegTs, &ts(3)[1..]), Err(FramingError::NoSyncByte { offset: 0 }));
+        let mut shifted = ts(3);
+        shifted.remove(200);
+        assert_eq!(whole(Kind::MpegTs, &shifted), Err(FramingError::NoSyncByte { offset: 376 }));
+    }
+
+    #[test]
+    fn fragments() {
+        let check = |parts: &[&[u8]]| whole(Kind::FragmentedMp4, &parts.concat());
+        let (moof, mdat) = (&atom(b"moof", 100)[..], &atom(b"mdat", 1_000)[..]);
+        let long = b"\0\0\0\x01mdat\0\0\0\0\0\0\0\x12xx";
+        assert_eq!(check(&[&atom(b"styp", 16), moof, mdat]), Ok(()));
+        assert_eq!(check(&[moof, long, &atom(b"new!", 0)]), Ok(()));
+        assert_eq!(check(&[moof, b"\0\0\0\0mdatxyz"]), Ok(()));
+        assert_eq!(check(&[]), Err(FramingError::Empty));
+        assert_eq!(check(&[mdat]), Err(FramingError::MissingBox { name: "moof" }));
+        assert_eq!(check(&[moof]), Err(FramingError::MissingBox { name: "mdat" }));
+        let partial = |length| Err(FramingError::PartialBox { expected: 1_116, length });
+        assert_eq!(check(&[moof, &mdat[..500]]), partial(608));
+        assert_eq!(check(&[moof, mdat, b"\0\0\0"]), partial(1_119));
+        let no_box = Err(FramingError::NoBox { offset: 108 });
+        assert_eq!(check(&[moof, b"\0\0\0\x04mdat"]), no_box);
+        assert_eq!(check(&[moof, b"\0\0\0\x09\0\0\0\0x"]), no_box);
+        let huge = b"\0\0\0\x01moof\xff\xff\xff\xff\xff\xff\xff\xff";
+        assert_eq!(check(&[moof, huge]), no_box);
+        assert_eq!(check(&[huge]), Err(FramingError::PartialBox { expected: u64::MAX, length: 16 }));
+    }
+
+    #[test]
+    fn kinds_without_framing_must_not_be_empty() {
+        for kind in [Kind::PackedAudio, Kind::WebVtt, Kind::Unknown] {
+            assert_eq!(whole(kind, b"x"), Ok(()));
+            assert_eq!(check(kind, [&b""[..], b""]), Err(FramingError::Empty));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_verdict_does_not_depend_on_the_chunks(
+            sizes in prop::collection::vec(0usize..300, 1..8),
+            damage in prop::option::of((any::<usize>(), any::<u8>())),
+            cut in 0usize..30,
+            size in 1usize..500,
+        ) {
+            let boxes = sizes.iter().enumerate().flat_map(|(index, size)| atom([b"moof", b"mdat"][index % 2], *size));
+            for (kind, mut bytes) in [(Kind::FragmentedMp4, boxes.collect()), (Kind::MpegTs, ts(sizes.len()))] {
+                let length = bytes.len();
+                if let Some((at, byte)) = damage {
+                    bytes[at % length] = byte;
+                }
+                bytes.truncate(length.saturating_sub(cut));
+                prop_assert_eq!(check(kind, bytes.chunks(size)), whole(kind, &bytes));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>, size in 1usize..50) {
+            for kind in [Kind::FragmentedMp4, Kind::MpegTs, Kind::Unknown] {
+                prop_assert_eq!(check(kind, bytes.chunks(size)), whole(kind, &bytes));
+            }
         }
     }
 }

@@ -33,7 +33,8 @@ const PTS_WRAP: u64 = 1 << 33;
 pub struct Timing {
     /// The first clock reference, in ticks of 27 MHz.
     pub first_pcr: Option<u64>,
-    /// Of the first timestamps of all audio and video streams, the earliest, in ticks of 90 kHz.
+    /// First timestamp of the video, or of the audio where there is none, in ticks of 90 kHz: of
+    /// several streams the earliest.
     pub first_pts: Option<u64>,
 }
 
@@ -122,7 +123,9 @@ impl Scanner {
     }
 
     fn first_pts(&self) -> Option<u64> {
-        let media = |pid: &u16| self.program.as_ref().is_none_or(|program| program.media.contains(pid));
+        // A program of nothing but kinds that are unknown here still has a beginning.
+        let program = self.program.as_ref().filter(|program| !program.media.is_empty());
+        let media = |pid: &u16| program.is_none_or(|program| program.media.contains(pid));
         let first = || self.timestamps.iter().filter(|(pid, _)| media(pid)).map(|(_, pts)| *pts);
         let origin = first().next()?;
         first().min_by_key(|pts| wrapped_difference(*pts, origin, PTS_WRAP))

@@ -182,10 +182,12 @@ mod tests {
     }
 
     fn segments(out: &[Output]) -> Vec<&Segment> {
-        let segment = |output| match output {
-            &Output::Segment(ref segment) => Some(segment),
-            Output::Buffer(_) => None,
-        };
+        fn segment(output: &Output) -> Option<&Segment> {
+            match output {
+                Output::Segment(segment) => Some(segment),
+                Output::Buffer(_) => None,
+            }
+        }
         out.iter().filter_map(segment).collect()
     }
 

@@ -171,7 +171,7 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         },
         property!(
             connection_speed, ParamSpecUInt, "connection-speed",
-            "Speed of the network connection, in kbit/s, to choose the quality by (0 = measure)",
+            "Speed of the network connection, in kbit/s, to choose the variant by (0 = unknown: the first that the playlist names)",
             maximum u32::MAX / 1000, default_value default.connection_speed
         ),
         property!(

@@ -15,7 +15,7 @@ use url::Url;
 use super::fetcher::{self, FetchEvent, FetchTarget};
 use super::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
 use super::output::{TrackReader, TrackWriter};
-use super::playlists::{Loader, PlaylistEvent};
+use super::playlists::{Loaded, Loader, PlaylistEvent};
 use super::pump::{Pump, Step};
 use super::report::{PeerStats, StallMeter};
 use super::session::{Seek, Shared};
@@ -38,6 +38,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Fetched bytes that may wait for the driver before the responses are not read any more.
 const FETCH_EVENTS: usize = 64;
+
+/// The swarm is waited for so long: a tracker's answer and a connection take about a second.
+const SWARM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Live segments in a row that could not be had before playback is given up.
 const MAX_SKIPS_IN_A_ROW: u32 = 5;
@@ -72,7 +75,9 @@ pub(super) struct Driver {
     soundness: Soundness,
     nudge: Arc<Notify>,
     stalls: StallMeter,
-    swarm_size: u64,
+    swarm_size: Option<u64>,
+    /// When the swarm was joined.
+    joined: Option<Instant>,
     skipped: u64,
     startup: Option<Duration>,
     variant: Option<Variant>,
@@ -132,7 +137,8 @@ impl Driver {
             soundness: Soundness::default(),
             nudge: Arc::new(Notify::new()),
             stalls: StallMeter::default(),
-            swarm_size: 0,
+            swarm_size: None,
+            joined: None,
             skipped: 0,
             startup: None,
             variant: None,
@@ -385,11 +391,12 @@ impl Driver {
         tls: &rustls::ClientConfig,
     ) -> Result<(), SessionError> {
         match event {
-            PlaylistEvent::Loaded { url, variant, playlist_url, timeline } => {
+            PlaylistEvent::Loaded(loaded) => {
+                let Loaded { url, variant, playlist_url, timeline } = *loaded;
                 self.join_swarm(&url, variant.as_ref(), tls)?;
                 self.variant = variant;
                 self.playlist_url = Some(playlist_url);
-                self.take_timeline(*timeline)?;
+                self.take_timeline(timeline)?;
                 let duration = self.shared.lock().duration;
                 self.seek();
                 let tracks = vec![TrackInfo { reader: self.reader.clone() }];
@@ -495,6 +502,8 @@ impl Driver {
             max_peers: self.config.max_peers,
         };
         self.mesh = Some(Mesh::new(config, connector));
+        self.joined = Some(Instant::now());
+        self.watch_swarm();
         Ok(())
     }
 
@@ -564,9 +573,17 @@ impl Driver {
                     self.decoders.remove(&key);
                     self.viewer.handle_peer_closed(key);
                 }
-                MeshEvent::SwarmSize(size) => self.swarm_size = size,
+                MeshEvent::SwarmSize(size) => self.swarm_size = Some(size),
             }
         }
+        self.watch_swarm();
+    }
+
+    /// Tells the viewer whether it may count on peers that are not there yet.
+    fn watch_swarm(&mut self) {
+        let waits = self.joined.is_some_and(|at| at.elapsed() < SWARM_PATIENCE);
+        let alone = self.swarm_size.is_some_and(|size| size <= 1);
+        self.viewer.handle_swarm_forming(waits && !alone);
     }
 
     fn handle_message(&mut self, now: Instant, key: PeerKey, message: &Bytes) {
@@ -588,6 +605,7 @@ impl Driver {
     }
 
     fn tick(&mut self) {
+        self.watch_swarm();
         let now = Instant::now();
         let playback = self.config.clock.playback();
         let position = playback.map_or(self.pump.pushed, |p| p.position);
@@ -619,7 +637,7 @@ impl Driver {
         stats.stalls = self.stalls.stalls;
         stats.stalled_time = self.stalls.stalled_time;
         stats.skipped_segments = self.skipped;
-        stats.swarm_size = self.swarm_size;
+        stats.swarm_size = self.swarm_size.unwrap_or(0);
         stats.buffer_level = buffered.saturating_sub(position);
         stats.startup_time = self.startup;
         stats.http_rate = self.viewer.http_rate().map_or(0, |rate| (rate * 8.0) as u64);

@@ -16,14 +16,24 @@ use crate::net::http::{HttpClient, HttpError, Part};
 /// What the loader reports, in order.
 pub enum PlaylistEvent {
     /// The presentation is known.
-    /// `url` is where the first playlist came from in the end.
-    Loaded { url: Url, variant: Option<Variant>, playlist_url: Url, timeline: Box<Timeline> },
+    Loaded(Box<Loaded>),
     /// The live playlist was reloaded.
     Updated { timeline: Box<Timeline>, restarted: bool },
     /// It could not be reloaded this time.
     Trouble(SessionError),
     /// There is nothing to play, or not any more.
     Failed(SessionError),
+}
+
+/// What is known of a presentation once it is loaded.
+pub struct Loaded {
+    /// Where the first playlist came from in the end.
+    pub url: Url,
+    /// The variant chosen; None for a bare media playlist.
+    pub variant: Option<Variant>,
+    /// The media playlist's own URL.
+    pub playlist_url: Url,
+    pub timeline: Timeline,
 }
 
 /// How playlists are loaded.
@@ -51,12 +61,12 @@ impl Loader {
             Ok(loaded) => loaded,
             Err(error) => return self.send(PlaylistEvent::Failed(error)).await,
         };
-        let url = playlist.url.clone();
+        let playlist_url = playlist.url.clone();
         let timeline = Timeline::new(playlist);
-        let first = Box::new(timeline.clone());
-        let playlist_url = url.clone();
-        self.send(PlaylistEvent::Loaded { url: from, variant, playlist_url, timeline: first }).await;
-        self.refresh(url, timeline).await;
+        let loaded =
+            Loaded { url: from, variant, playlist_url: playlist_url.clone(), timeline: timeline.clone() };
+        self.send(PlaylistEvent::Loaded(Box::new(loaded))).await;
+        self.refresh(playlist_url, timeline).await;
     }
 
     /// Loads the presentation and the media playlist of the variant to play.

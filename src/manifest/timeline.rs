@@ -298,11 +298,11 @@ impl Timeline {
     /// all the same.
     fn contradicts(&self, playlist: &MediaPlaylist) -> bool {
         let tolerance = self.target_duration.max(playlist.target_duration);
-        let both = playlist.segments.iter().filter_map(|new| {
+        let newest = playlist.segments.iter().rev().find_map(|new| {
             let known = self.by_sequence(new.sequence)?.segment.program_date_time?;
             Some(known.abs_diff(new.program_date_time?))
         });
-        both.last().is_some_and(|difference| difference > tolerance)
+        newest.is_some_and(|difference| difference > tolerance)
     }
 
     /// Whether a playlist that lies wholly before the window is an old copy from a cache, rather
@@ -346,3 +346,6 @@ impl Timeline {
         mean.saturating_mul(count.try_into().unwrap_or(u32::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests;

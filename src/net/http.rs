@@ -81,6 +81,8 @@ impl HttpClient {
         }
         let agent = HeaderValue::from_str(&config.user_agent)
             .map_err(|_| ClientError::Header(format!("user-agent: {}", config.user_agent)))?;
+        let mut tls = tls;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let client = Client::builder()
             .user_agent(agent)
             .default_headers(headers)

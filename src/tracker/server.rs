@@ -180,6 +180,9 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     last.rsplit(',').next()?.trim().parse().ok()
 }
 
+/// Where offers go; None for a viewer who has just left.
+pub(super) type Receivers = Vec<Option<Arc<Outbox>>>;
+
 /// What all connections share.
 pub(super) struct Shared {
     behind_proxy: bool,
@@ -248,7 +251,7 @@ impl Shared {
         id: ConnectionId,
         address: IpAddr,
         announce: &Announce,
-    ) -> Result<(Announced, Vec<Option<Arc<Outbox>>>), Refusal> {
+    ) -> Result<(Announced, Receivers), Refusal> {
         let mut state = self.lock();
         let announced = state.swarms.announce(now, id, address, announce)?;
         let outbox = |id| state.outboxes.get(id).cloned();

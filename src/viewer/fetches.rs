@@ -198,6 +198,7 @@ impl Viewer {
         } else {
             self.cancel_http(segment);
         }
+        self.blame_if_silent(now, segment);
         self.cancel_transfer(segment);
         if all_trusted {
             self.finish(segment)

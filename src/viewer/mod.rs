@@ -91,6 +91,8 @@ pub struct Viewer {
     /// In play order, ids ascending.
     segments: Vec<SegmentSpec>,
     live: bool,
+    /// Peers are being looked for, and there is none yet.
+    swarm_forming: bool,
     /// The segment that goes out next or is going out.
     cursor: Option<SegmentId>,
     clock: Option<Clock>,
@@ -120,6 +122,7 @@ impl Viewer {
             config,
             segments: Vec::new(),
             live: false,
+            swarm_forming: false,
             cursor: None,
             clock: None,
             holdings: BTreeMap::new(),
@@ -162,10 +165,10 @@ impl Viewer {
         self.clock = None;
         self.dirty = true;
         let wanted: Vec<SegmentId> = self.wanted().iter().map(|s| s.id).collect();
-        let running: Vec<SegmentId> =
-            self.holdings.iter().filter(|(_, h)| h.http.is_some()).map(|(id, _)| *id).collect();
-        for id in running.into_iter().filter(|id| !wanted.contains(id)) {
+        let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
+        for id in held.into_iter().filter(|id| !wanted.contains(id)) {
             self.cancel_http(id);
+            self.cancel_transfer(id);
         }
         for holding in self.holdings.values_mut() {
             // A new start is a new chance.
@@ -187,6 +190,13 @@ impl Viewer {
         for segment in held {
             self.evict(segment);
         }
+    }
+
+    /// Peers are being looked for, or that has come to an end. Until the first is there, HTTP fetches what
+    /// playback needs and leaves what it needs later.
+    pub fn handle_swarm_forming(&mut self, forming: bool) {
+        self.dirty |= self.swarm_forming != forming;
+        self.swarm_forming = forming;
     }
 
     /// A moment given by [`Viewer::poll_timeout`] has come.
@@ -243,7 +253,7 @@ impl Viewer {
     /// Whole segments held from the cursor on without a gap: how far playback is safe.
     pub fn buffered_until(&self) -> Option<Duration> {
         let mut until = None;
-        for spec in self.from_cursor() {
+        for spec in self.ahead() {
             if !self.holdings.get(&spec.id).is_some_and(Holding::is_complete) {
                 break;
             }
@@ -272,7 +282,7 @@ impl Viewer {
     }
 
     /// The segments from the cursor on.
-    fn from_cursor(&self) -> &[SegmentSpec] {
+    fn ahead(&self) -> &[SegmentSpec] {
         let Some(cursor) = self.cursor else { return &[] };
         let first = self.segments.partition_point(|s| s.id < cursor);
         &self.segments[first..]

@@ -85,7 +85,10 @@ impl Viewer {
                 peer.state.note_success();
                 self.transfer_done(now, key, segment);
             }
-            Notice::Absent { segment } => self.forget_transfer(key, segment),
+            Notice::Absent { segment } => {
+                peer.state.note_failure(now, segment);
+                self.forget_transfer(key, segment);
+            }
             Notice::Cancelled | Notice::Nothing => {}
         }
         self.dirty = true;
@@ -202,6 +205,18 @@ impl Viewer {
             peer.state.note_failure(now, segment);
         }
         self.forget_transfer(key, segment);
+    }
+
+    /// Somebody else was faster, but a peer that had time and brought nothing has failed all the same.
+    pub(super) fn blame_if_silent(&mut self, now: Instant, segment: SegmentId) {
+        const TIME_ENOUGH: Duration = Duration::from_millis(750);
+        let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
+        if transfer.received == 0
+            && now.saturating_duration_since(transfer.started) > TIME_ENOUGH
+            && let Some(peer) = self.peers.get_mut(&transfer.peer)
+        {
+            peer.state.note_failure(now, segment);
+        }
     }
 
     /// Somebody else has brought what this transfer was to bring.

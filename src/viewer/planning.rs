@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::holding::{Holding, HttpWork, PeerTransfer, State};
 use super::{Action, FetchId, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::SegmentId;
-use crate::switcher::{Choice, PeerWork, Policy, Situation, decide, seat};
+use crate::switcher::{Choice, PeerWork, Policy, Seat, Situation, decide, seat};
 
 /// Segments that may come from peers at the same time.
 const MAX_TRANSFERS: usize = 6;
@@ -19,13 +19,14 @@ const MAX_FETCHES: usize = 2;
 /// peers give up, so that whoever waits for us still has time to hear from us.
 const SILENCE: Duration = Duration::from_millis(1500);
 
-/// Failures in a row after which a peer is dropped.
-const MAX_FAILURES: u32 = 3;
+/// Requests in a row that came to nothing, after which a peer is dropped. An honest peer says Absent now and
+/// then, when it has just dropped a segment.
+const MAX_FAILURES: u32 = 5;
 
 impl Viewer {
     /// The segments to have: from the cursor as far ahead as buffer and memory allow.
     pub(super) fn wanted(&self) -> Vec<SegmentSpec> {
-        let ahead = self.from_cursor();
+        let ahead = self.ahead();
         let Some(first) = ahead.first() else { return Vec::new() };
         let base = self.clock.map_or(first.start, |clock| clock.position.max(first.start));
         let mut memory = self.config.max_memory - self.config.max_memory / 8;
@@ -79,18 +80,30 @@ impl Viewer {
 
     fn policy(&self) -> Policy {
         let Policy { margin, reserve } = self.config.policy;
-        // On live nearly all slack there is belongs to the peers; a reserve would leave them none.
-        let reserve = if self.live { Duration::ZERO } else { reserve.min(self.config.buffer / 2) };
+        // On live nearly all slack there is belongs to the peers; a reserve would leave them none. And
+        // before the first peer is there, a second's patience saves filling the whole reserve over HTTP.
+        let none = self.live || self.is_waiting_for_swarm();
+        let reserve = if none { Duration::ZERO } else { reserve.min(self.config.buffer / 2) };
         Policy { margin, reserve }
+    }
+
+    fn is_waiting_for_swarm(&self) -> bool {
+        self.swarm_forming && self.peers.is_empty()
     }
 
     /// Time until playback needs a segment.
     fn slack(&self, now: Instant, spec: &SegmentSpec) -> Duration {
+        // While playback stands still its position says nothing of when the next bytes are needed: a
+        // decoder may be waiting for them before anything can be shown.
+        let stands = self.clock.is_none_or(|clock| !clock.playing);
+        if stands && self.cursor == Some(spec.id) {
+            return Duration::ZERO;
+        }
         let position = match self.clock {
             Some(clock) if clock.playing => clock.position + now.saturating_duration_since(clock.at),
             Some(clock) => clock.position,
             // Nothing is shown yet: what goes out first is needed first.
-            None => self.from_cursor().first().map_or(Duration::ZERO, |first| first.start),
+            None => self.ahead().first().map_or(Duration::ZERO, |first| first.start),
         };
         spec.start.saturating_sub(position)
     }
@@ -120,7 +133,11 @@ impl Viewer {
             peer_work: transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing) }),
             peer_free: transfers < MAX_TRANSFERS && self.best_peer(now, spec.id).is_some(),
             peer_expected: self.peers.values().any(expects),
-            seat: seat(&self.config.peer_id, spec.id, self.electors(spec.id)),
+            seat: match self.is_waiting_for_swarm() {
+                // Whoever comes first may have it.
+                true => Seat { rank: 1 },
+                false => seat(&self.config.peer_id, spec.id, self.electors(spec.id)),
+            },
         }
     }
 
@@ -201,9 +218,11 @@ impl Viewer {
             .collect();
         for key in silent {
             self.abandon_transfer(now, key);
-            if self.peers.get(&key).is_some_and(|p| p.state.failures >= MAX_FAILURES) {
-                self.drop_peer(key, "did not answer");
-            }
+        }
+        let useless = self.peers.iter().filter(|(_, p)| p.state.failures >= MAX_FAILURES);
+        let useless: Vec<PeerKey> = useless.map(|(key, _)| *key).collect();
+        for key in useless {
+            self.drop_peer(key, "has not given anything it was asked for");
         }
         let working = self.peers.values().filter(|p| p.state.download.is_some());
         if let Some(at) = working.map(|p| p.last_progress + SILENCE).min() {

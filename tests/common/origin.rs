@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +26,8 @@ pub enum Fault {
     Stall,
 }
 
+type Maker = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// A directory served over HTTP, until dropped.
 pub struct Origin {
     address: SocketAddr,
@@ -33,10 +35,16 @@ pub struct Origin {
     _runtime: tokio::runtime::Runtime,
 }
 
+/// Path and headers.
+type Request = (String, HeaderMap);
+
 struct Site {
     root: PathBuf,
     faults: Mutex<Vec<(String, Fault)>>,
-    requests: Mutex<Vec<(String, HeaderMap)>>,
+    /// Files that are made anew for each request, by path.
+    made: Mutex<Vec<(String, Maker)>>,
+    requests: Mutex<Vec<Request>>,
+    requested: Condvar,
     cleared: tokio::sync::Notify,
 }
 
@@ -51,7 +59,9 @@ impl Origin {
         let site = Arc::new(Site {
             root: root.to_owned(),
             faults: Mutex::default(),
+            made: Mutex::default(),
             requests: Mutex::default(),
+            requested: Condvar::new(),
             cleared: tokio::sync::Notify::new(),
         });
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -62,6 +72,11 @@ impl Origin {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
+    }
+
+    /// From now on `path` is what `make` gives at each request.
+    pub fn set_made(&self, path: &str, make: impl Fn() -> String + Send + Sync + 'static) {
+        self.site.made.lock().unwrap().push((format!("/{path}"), Arc::new(make)));
     }
 
     /// From now on whatever ends in `path` has this fault.
@@ -75,22 +90,37 @@ impl Origin {
     }
 
     /// Paths and headers of the requests so far.
-    pub fn requests(&self) -> Vec<(String, HeaderMap)> {
+    pub fn requests(&self) -> Vec<Request> {
         self.site.requests.lock().unwrap().clone()
+    }
+
+    /// Waits until the requests so far are as wanted.
+    pub fn wait_for(&self, wanted: impl Fn(&[Request]) -> bool) {
+        let requests = self.site.requests.lock().unwrap();
+        let unwanted = |requests: &mut Vec<Request>| !wanted(requests);
+        let (requests, timeout) = self
+            .site
+            .requested
+            .wait_timeout_while(requests, Duration::from_secs(30), unwanted)
+            .expect("the origin does not panic");
+        assert!(!timeout.timed_out(), "requests after 30 s: {requests:?}");
     }
 }
 
 async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response<Body> {
     let path = uri.path().to_owned();
     site.requests.lock().unwrap().push((path.clone(), headers.clone()));
+    site.requested.notify_all();
     let fault =
         site.faults.lock().unwrap().iter().find(|(end, _)| path.ends_with(end)).map(|(_, f)| f.clone());
     if let Some(Fault::Delay(delay)) = &fault {
         tokio::time::sleep(*delay).await;
     }
+    let made = site.made.lock().unwrap().iter().find(|(at, _)| *at == path).map(|(_, make)| make.clone());
     let body = match &fault {
         Some(Fault::Status(status)) => return status_only(*status),
         Some(Fault::Body(bytes)) => Bytes::from_static(bytes),
+        _ if made.is_some() => Bytes::from(made.map(|make| make()).unwrap_or_default()),
         _ => {
             match tokio::task::block_in_place(|| std::fs::read(site.root.join(path.trim_start_matches('/'))))
             {

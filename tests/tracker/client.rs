@@ -164,6 +164,7 @@ async fn says_what_other_trackers_expect() {
     let stopped = tokio::spawn(client.handle.stop());
     assert_eq!(read(&mut socket).await["event"], "stopped");
     assert!(patiently(socket.next()).await.unwrap().unwrap().is_close());
+    assert!(patiently(socket.next()).await.is_none());
     patiently(stopped).await.unwrap();
 }
 
@@ -248,4 +249,43 @@ async fn an_owner_that_does_not_listen_costs_nothing() {
     assert!(client.events.len() <= client.events.max_capacity());
     patiently(client.handle.stop()).await;
     drop(client.events);
+}
+
+#[tokio::test]
+async fn a_tracker_that_has_gone_silent_is_left() {
+    let (tracker, url) = FakeTracker::start().await;
+    let mut client = Client::start(&url, ALICE);
+    // Never read, so that pings stay unanswered, as by a machine that has lost its network.
+    let _socket = tracker.accept().await;
+    client.announce(Vec::new()).await;
+    // From here on a minute passes as soon as everybody waits.
+    tokio::time::pause();
+    let event = client.events.recv().await;
+    assert!(matches!(event, Some(TrackerEvent::AnnounceDue { .. })), "{event:?}: no reply, so ask again");
+    let event = client.events.recv().await;
+    let silent =
+        |event| matches!(event, Some(TrackerEvent::Disconnected { reason: TrackerError::Silent, .. }));
+    assert!(silent(event));
+}
+
+#[tokio::test]
+async fn announces_at_the_trackers_pace_and_sooner_on_request() {
+    let (tracker, url) = FakeTracker::start().await;
+    let mut client = Client::start(&url, ALICE);
+    let mut socket = tracker.accept().await;
+    client.announce(Vec::new()).await;
+    let response =
+        json!({"action": "announce", "info_hash": HASH, "interval": 15, "complete": 0, "incomplete": 1});
+    socket.send(Message::text(response.to_string())).await.unwrap();
+    assert!(matches!(client.next().await, TrackerEvent::Response { .. }));
+    tokio::time::pause();
+    for (hurry, expected) in [(false, 15), (true, 10), (false, 15)] {
+        let before = tokio::time::Instant::now();
+        if hurry {
+            client.handle.announce_now().unwrap();
+        }
+        assert!(matches!(client.events.recv().await, Some(TrackerEvent::AnnounceDue { .. })));
+        let waited = before.elapsed().as_secs_f64();
+        assert!((waited - f64::from(expected)).abs() < 1.0, "{waited} s instead of {expected} s");
+    }
 }

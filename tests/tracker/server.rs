@@ -2,6 +2,8 @@
 
 //! The server, as a browser or a troublemaker sees it.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use gstp2phls::tracker::server::Config;
 use serde_json::{Value, json};
@@ -255,4 +257,18 @@ async fn viewers_are_told_when_the_tracker_stops() {
     // The library sends its own close frame when polled again.
     assert!(patiently(socket.0.next()).await.is_none());
     patiently(stopping).await.unwrap();
+}
+
+#[tokio::test]
+async fn viewers_that_have_gone_silent_are_gone() {
+    let tracker = Tracker::start().await;
+    let mut socket = tracker.connect().await;
+    socket.announce(HASH, ALICE, &[]).await;
+    tokio::time::pause();
+    // The socket is not read, so the ping in the middle stays unanswered.
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(61)).await;
+    }
+    tokio::time::resume();
+    tracker.until_stats(|stats| stats["peers"] == 0 && stats["connections"] == 0).await;
 }

@@ -56,41 +56,58 @@ pub(super) fn first_program(section: &[u8]) -> Option<u16> {
 #[derive(Debug)]
 pub(super) struct Program {
     pub pcr_pid: u16,
-    /// Audio and video streams. Subtitles and metadata are left out: they may not begin for
-    /// minutes.
+    /// The streams whose times place the segment: video, or audio where there is none. Segments are
+    /// cut at video frames, and audio frames begin anywhere around them. Subtitles and metadata
+    /// are left out: they may not begin for minutes.
     pub media: Vec<u16>,
 }
 
 impl Program {
     pub fn read(section: &[u8]) -> Option<Self> {
         let map = PmtSection::from_bytes(body(section, PMT_TABLE)?).ok()?;
-        let media = map.streams().filter(is_media).map(|stream| stream.elementary_pid().into());
-        Some(Self { pcr_pid: map.pcr_pid().into(), media: media.collect() })
+        let pids = |is_wanted: fn(&StreamInfo) -> bool| -> Vec<u16> {
+            map.streams().filter(is_wanted).map(|stream| stream.elementary_pid().into()).collect()
+        };
+        let video = pids(is_video);
+        let media = if video.is_empty() { pids(is_audio) } else { video };
+        Some(Self { pcr_pid: map.pcr_pid().into(), media })
     }
 }
 
 /// By stream type; those of Sample-AES count as what they hide.
-fn is_media(stream: &StreamInfo) -> bool {
+fn is_video(stream: &StreamInfo) -> bool {
     match stream.stream_type().0 {
         // MPEG-1, MPEG-2, MPEG-4 Visual, AVC and its extensions, HEVC, VVC, AVS, VC-1.
         0x01 | 0x02 | 0x10 | 0x1b | 0x1f | 0x20 | 0x24 | 0x33 | 0x42 | 0xdb | 0xea => true,
-        // MPEG audio, AAC (ADTS, LATM, raw), AC-3, DTS, E-AC-3.
-        0x03 | 0x04 | 0x0f | 0x11 | 0x1c | 0x81 | 0x82 | 0x84 | 0x87 | 0xc1 | 0xc2 | 0xcf => true,
         // Private data is what its descriptors say.
-        0x06 => has_media_descriptor(stream),
+        0x06 => registered(stream).any(|format| matches!(format, b"HEVC" | b"AV01")),
         _ => false,
     }
 }
 
-/// AC-3, E-AC-3, DTS or AAC in DVB, or a registered format of audio or video.
-fn has_media_descriptor(stream: &StreamInfo) -> bool {
-    stream.descriptors::<Raw>().flatten().any(|Raw(descriptor)| match descriptor {
-        [0x6a | 0x7a | 0x7b | 0x7c, ..] => true,
-        [0x05, _, format @ ..] => matches!(
-            format.get(..4),
-            Some(b"AC-3" | b"EAC3" | b"DTS1" | b"DTS2" | b"DTS3" | b"HEVC" | b"AV01" | b"Opus")
-        ),
+fn is_audio(stream: &StreamInfo) -> bool {
+    match stream.stream_type().0 {
+        // MPEG audio, AAC (ADTS, LATM, raw), AC-3, DTS, E-AC-3.
+        0x03 | 0x04 | 0x0f | 0x11 | 0x1c | 0x81 | 0x82 | 0x84 | 0x87 | 0xc1 | 0xc2 | 0xcf => true,
+        // AC-3, E-AC-3, DTS or AAC in DVB.
+        0x06 => {
+            descriptors(stream).any(|Raw(descriptor)| matches!(descriptor, [0x6a | 0x7a | 0x7b | 0x7c, ..]))
+                || registered(stream)
+                    .any(|format| matches!(format, b"AC-3" | b"EAC3" | b"DTS1" | b"DTS2" | b"DTS3" | b"Opus"))
+        }
         _ => false,
+    }
+}
+
+fn descriptors<'a>(stream: &StreamInfo<'a>) -> impl Iterator<Item = Raw<'a>> {
+    stream.descriptors::<Raw>().flatten()
+}
+
+/// What is named by registration descriptors.
+fn registered<'a>(stream: &StreamInfo<'a>) -> impl Iterator<Item = &'a [u8; 4]> {
+    descriptors(stream).filter_map(|Raw(descriptor)| match descriptor {
+        [0x05, _, format @ ..] => format.first_chunk(),
+        _ => None,
     })
 }
 

@@ -167,8 +167,11 @@ impl Splitter {
 mod tests {
     use super::*;
 
-    /// `(line, text)` of each tag and `(line, uri)` of its URI, entry by entry.
-    fn cut(text: &str) -> Vec<(Vec<(usize, String)>, Option<(usize, String)>)> {
+    /// A line with its number.
+    type Line = (usize, String);
+
+    /// The tags of each entry, and its URI.
+    fn cut(text: &str) -> Vec<(Vec<Line>, Option<Line>)> {
         let tags = |entry: &Entry| entry.tags.iter().map(|t| (t.line, t.text.clone())).collect();
         let entries = entries(text.as_bytes()).expect("a playlist");
         entries.iter().map(|e| (tags(e), e.uri.clone().map(|uri| (e.line, uri)))).collect()

@@ -181,11 +181,10 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> MediaPlaylist {
         let playlist = &mut self.playlist;
-        let mut sequence = playlist.media_sequence + self.skipped;
-        for segment in &mut playlist.segments {
+        let sequences = playlist.media_sequence + self.skipped..;
+        for (segment, sequence) in playlist.segments.iter_mut().zip(sequences) {
             segment.sequence = sequence;
             segment.discontinuity_sequence += playlist.discontinuity_sequence;
-            sequence += 1;
         }
         let longest = || playlist.segments.iter().map(|s| s.duration).max().unwrap_or_default();
         playlist.target_duration = match self.target_duration {

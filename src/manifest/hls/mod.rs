@@ -50,3 +50,6 @@ fn is_multivariant(entries: &[lexer::Entry]) -> bool {
 fn resolve(base: &Url, uri: &str, line: usize) -> Result<Url, ManifestError> {
     base.join(uri).map_err(|source| ManifestError::BadUri { line, uri: shorten(uri), source })
 }
+
+#[cfg(test)]
+mod tests;

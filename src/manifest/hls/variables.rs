@@ -3,7 +3,6 @@
 //! EXT-X-DEFINE: RFC 8216bis 4.4.2.3. Variables are put into the raw text before anything reads
 //! it, so that no other module has to know of them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use url::Url;
@@ -22,69 +21,77 @@ pub(super) fn substitute(
     imports: &Variables,
     entries: &mut [Entry],
 ) -> Result<Variables, ManifestError> {
-    let mut variables = Variables::new();
-    // Definitions can double each other's length: what they yield is bounded like the input.
-    let mut written = 0;
-    let mut replace = |text: &mut String, line, variables: &Variables| {
-        if let Cow::Owned(replaced) = expand(text, variables) {
-            written += replaced.len();
-            *text = replaced;
-        }
-        match written > MAX_BYTES {
-            true => Err(ManifestError::TooMany { line, what: "bytes of variables", limit: MAX_BYTES }),
-            false => Ok(()),
-        }
-    };
+    let query: Variables = base.query_pairs().into_owned().collect();
+    let mut known = Known { variables: Variables::new(), budget: MAX_BYTES };
     for entry in entries {
         for tag in &mut entry.tags {
-            replace(&mut tag.text, tag.line, &variables)?;
+            known.put_into(&mut tag.text, tag.line)?;
             if tag.name() == "EXT-X-DEFINE" {
-                variables.extend(definition(base, imports, &Attributes::parse(tag.value())));
+                known.variables.extend(definition(&query, imports, &Attributes::parse(tag.value())));
             }
         }
         if let Some(uri) = &mut entry.uri {
-            replace(uri, entry.line, &variables)?;
+            known.put_into(uri, entry.line)?;
         }
     }
-    Ok(variables)
+    Ok(known.variables)
 }
 
-fn definition(base: &Url, imports: &Variables, attributes: &Attributes) -> Option<(String, String)> {
+fn definition(query: &Variables, imports: &Variables, attributes: &Attributes) -> Option<(String, String)> {
     let (name, value) = if let Some(name) = attributes.get("NAME") {
         (name, attributes.get("VALUE").unwrap_or_default().to_owned())
     } else if let Some(name) = attributes.get("IMPORT") {
         (name, imports.get(name)?.clone())
     } else {
         let name = attributes.get("QUERYPARAM")?;
-        (name, base.query_pairs().find(|(key, _)| key == name)?.1.into_owned())
+        (name, query.get(name)?.clone())
     };
     // A query can hold what would end a quoted string or a line.
     Some((name.to_owned(), value.replace(['"', '\r', '\n'], "")))
 }
 
-/// One pass: what a variable brings in is not looked at again.
-fn expand<'a>(text: &'a str, variables: &Variables) -> Cow<'a, str> {
-    if variables.is_empty() || !text.contains("{$") {
-        return Cow::Borrowed(text);
-    }
-    let mut expanded = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{$") {
-        expanded.push_str(before);
-        let name = after.split(['}', '{']).next().unwrap_or_default();
-        match variables.get(name).filter(|_| after[name.len()..].starts_with('}')) {
-            Some(value) => {
-                expanded.push_str(value);
-                rest = &after[name.len() + 1..];
+struct Known {
+    variables: Variables,
+    /// Bytes that may still be written: definitions can double each other's length, so what they
+    /// yield has to be bounded like the input.
+    budget: usize,
+}
+
+impl Known {
+    fn put_into(&mut self, text: &mut String, line: usize) -> Result<(), ManifestError> {
+        // Twice, as a value may name a variable that is defined after it.
+        for _ in 0..2 {
+            if self.variables.is_empty() || !text.contains("{$") {
+                break;
             }
-            None => {
-                expanded.push_str("{$");
-                rest = after;
+            let too_many = ManifestError::TooMany { line, what: "bytes of variables", limit: MAX_BYTES };
+            *text = self.expand(text).ok_or(too_many)?;
+        }
+        Ok(())
+    }
+
+    /// None: the budget is used up.
+    fn expand(&mut self, text: &str) -> Option<String> {
+        let mut expanded = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{$") {
+            expanded.push_str(before);
+            let name = after.split(['}', '{']).next().unwrap_or_default();
+            match self.variables.get(name).filter(|_| after[name.len()..].starts_with('}')) {
+                Some(value) => {
+                    self.budget = self.budget.checked_sub(value.len())?;
+                    expanded.push_str(value);
+                    rest = &after[name.len() + 1..];
+                }
+                None => {
+                    expanded.push_str("{$");
+                    rest = after;
+                }
             }
         }
+        expanded.push_str(rest);
+        Some(expanded)
     }
-    expanded.push_str(rest);
-    Cow::Owned(expanded)
 }
 
 #[cfg(test)]
@@ -102,13 +109,20 @@ mod tests {
 
     #[test]
     fn puts_in_what_is_defined_before() {
-        let text = "#EXTM3U\n{$a}.ts\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"{$a}1\"\n#EXT-X-DEFINE:NAME=\"b\",VALUE=\"<{$a}>\"\n\
+        let text = "#EXTM3U\n{$a}.ts\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"1\"\n#EXT-X-DEFINE:NAME=\"b\",VALUE=\"<{$a}>\"\n\
             #EXT-X-DEFINE:IMPORT=\"x\"\n#EXT-X-DEFINE:IMPORT=\"y\"\n#EXT-X-DEFINE:QUERYPARAM=\"q\"\n\
             {$b}{$x}.ts\n{$y}{$q}\n{$ {$a} {$a\n";
         assert_eq!(
             uris("http://h/l.m3u8?q=a%22%0A/b", text),
-            Ok(["{$a}.ts", "<{$a}1>imported.ts", "{$y}a/b", "{$ {$a}1 {$a"].map(str::to_owned).to_vec())
+            Ok(["{$a}.ts", "<1>imported.ts", "{$y}a/b", "{$ 1 {$a"].map(str::to_owned).to_vec())
         );
+    }
+
+    #[test]
+    fn a_value_may_name_what_is_defined_later() {
+        let text = "#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"<{$b}>\"\n#EXT-X-DEFINE:NAME=\"b\",VALUE=\"{$a}\"\n{$a}";
+        // But never without end.
+        assert_eq!(uris("http://h/", text), Ok(vec!["<<{$b}>>".to_owned()]));
     }
 
     #[test]
@@ -116,5 +130,12 @@ mod tests {
         let mut text = "#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"aaaaaaaaaaaaaaaa\"\n".to_owned();
         text += &"#EXT-X-DEFINE:NAME=\"a\",VALUE=\"{$a}{$a}\"\n".repeat(60);
         assert!(matches!(uris("http://h/", &text), Err(ManifestError::TooMany { line, .. }) if line < 30));
+
+        let text = format!(
+            "#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"{}\"\n{}",
+            "a".repeat(1 << 20),
+            "{$a}".repeat(1 << 20)
+        );
+        assert!(matches!(uris("http://h/", &text), Err(ManifestError::TooMany { line: 3, .. })));
     }
 }

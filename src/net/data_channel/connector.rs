@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,6 +44,9 @@ const FAILED: Duration = Duration::from_secs(13);
 const KEEPALIVE: Duration = Duration::from_millis(500);
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const CHECKS: u16 = 100;
+
+/// A relayed path is taken only when no direct one has been found for this long.
+const RELAY_WAIT: Duration = Duration::from_secs(1);
 
 /// Makes connections to other viewers.
 #[derive(Debug, Clone)]
@@ -99,7 +102,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`RtcError::Setup`] when no connection can be made on this machine at all.
+    /// [`RtcError::Setup`] when no connection can be made on this machine at all,
+    /// [`RtcError::Unreachable`] when only relays may be used and none can be.
     pub async fn offer(&self) -> Result<Offer, RtcError> {
         // Who will answer is not known yet, so names and browsers must both be expected.
         let (connection, signals) = self.connect(!self.shared.loopback, true).await?;
@@ -114,8 +118,7 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// [`RtcError::Sdp`] when the offer is refused, [`RtcError::Setup`] as for
-    /// [`offer`](Self::offer).
+    /// [`RtcError::Sdp`] when the offer is refused, the others as for [`offer`](Self::offer).
     pub async fn answer(&self, offer: &str) -> Result<(Link, String), RtcError> {
         let remote = RemoteSdp::read(offer, self.shared.loopback)?;
         let (connection, signals) = self.connect(remote.mdns && !self.shared.loopback, !remote.ours).await?;
@@ -138,7 +141,9 @@ impl Connector {
 
     async fn build(&self, mdns: bool, paced: bool) -> Result<(Connection, Signals), RtcError> {
         let shared = &self.shared;
-        let runtime = Arc::new(LinkRuntime { paced: Arc::new(paced.into()), ..Default::default() });
+        // Until a path is chosen, it may be a relayed one.
+        let relays = shared.servers.iter().any(|server| !server.username.is_empty());
+        let runtime = Arc::new(LinkRuntime::new(paced, relays));
         // Until the connection owns it, dropping this future must stop the transport's task.
         let stop = runtime.stop.clone().drop_guard();
         let (observer, signals) = observe();
@@ -158,13 +163,8 @@ impl Connector {
             .build()
             .await
             .map_err(RtcError::setup)?;
-        let connection = Connection {
-            peer: Arc::new(peer),
-            stopped: runtime.stopped.clone(),
-            paced: Arc::clone(&runtime.paced),
-            stop: Some(stop),
-            handle: shared.handle.clone(),
-        };
+        let connection =
+            Connection { peer: Arc::new(peer), runtime, stop: Some(stop), handle: shared.handle.clone() };
         Ok((connection, signals))
     }
 }
@@ -176,9 +176,11 @@ impl Shared {
             .with_ice_timeouts(Some(DISCONNECTED), Some(FAILED), Some(KEEPALIVE))
             .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
             // A browser hides its addresses, so its packets come from one it never named. Waiting
-            // a second for a better pair, as is the default, would be in vain.
+            // a second for a better pair, as is the default, would be in vain; and nothing better
+            // comes when only relays are allowed.
             .with_host_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            .with_relay_acceptance_min_wait(Some(if self.relay_only { Duration::ZERO } else { RELAY_WAIT }))
             .with_multicast_dns_mode(mode)
             .with_include_loopback_candidate(self.loopback)
             .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_SIZE as u32));
@@ -221,7 +223,7 @@ impl Offer {
     /// [`RtcError::Sdp`] when the answer is refused; the offer is then spent.
     pub async fn accept(self, answer: &str) -> Result<Link, RtcError> {
         let remote = RemoteSdp::read(answer, self.loopback)?;
-        self.connection.paced.store(!remote.ours, Ordering::Relaxed);
+        self.connection.runtime.paced.store(!remote.ours, Ordering::Relaxed);
         let description = RTCSessionDescription::answer(remote.text).map_err(malformed)?;
         self.connection.peer.set_remote_description(description).await.map_err(malformed)?;
         Ok(Link::start(self.connection, self.signals, Some(self.channel)))
@@ -231,9 +233,7 @@ impl Offer {
 /// A connection. Dropping it closes it, politely if the runtime still runs.
 pub(super) struct Connection {
     pub peer: Arc<dyn PeerConnection>,
-    /// Cancelled when the transport's task has ended, for whatever reason.
-    pub stopped: CancellationToken,
-    paced: Arc<AtomicBool>,
+    pub runtime: Arc<LinkRuntime>,
     stop: Option<DropGuard>,
     pub handle: Handle,
 }
@@ -255,12 +255,18 @@ impl Connection {
         let _ = tokio::time::timeout(GATHER_TIMEOUT, signals.gathered.cancelled()).await;
         let description = self.peer.local_description().await;
         let description = description.ok_or_else(|| RtcError::setup("no local description"))?;
+        // A description without a candidate would only waste another viewer's time.
+        if !description.sdp.contains("a=candidate:") {
+            return Err(RtcError::Unreachable);
+        }
         Ok(outgoing(&description.sdp))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // Closing waits for the transport's task by a sleep that must not be cut short.
+        self.runtime.relayed.store(false, Ordering::Relaxed);
         let (peer, stop) = (Arc::clone(&self.peer), self.stop.take());
         // The transport's task outlives its handle unless told to end. `stop` ends it even when
         // closing fails, hangs, or never runs because the runtime is gone.

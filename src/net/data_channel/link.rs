@@ -34,7 +34,8 @@ const SEND_LIMIT: usize = 2 * window::LARGEST;
 pub enum LinkEvent {
     /// Messages can flow.
     Open,
-    /// A message arrived, at most [`MAX_MESSAGE_SIZE`] bytes long. Text comes as its bytes.
+    /// A message arrived, at most [`MAX_MESSAGE_SIZE`] bytes long: a peer that sends more than it
+    /// was told to loses that message. Text comes as its bytes.
     Message(Bytes),
     /// What is buffered has fallen through half of the window: [`Link::room`] is worth a look.
     Writable,
@@ -57,7 +58,7 @@ pub enum CloseReason {
     /// It did not open within 15 seconds.
     #[error("it did not open in time")]
     Timeout,
-    /// The peer opened a second channel, or sent too long a message.
+    /// The peer opened a second channel.
     #[error("the peer broke the rules")]
     Violation,
     /// The transport failed.

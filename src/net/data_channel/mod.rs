@@ -60,6 +60,9 @@ pub enum RtcError {
     /// There is no tokio runtime to run connections on.
     #[error("data channels need a tokio runtime")]
     NoRuntime,
+    /// No address was found at which others could reach this viewer.
+    #[error("no address was found at which others could reach this viewer")]
+    Unreachable,
     /// The connection could not be set up, for example because no socket could be bound.
     #[error("the connection could not be set up: {0}")]
     Setup(String),

@@ -10,9 +10,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
-use webrtc::peer_connection::StatsSelector;
+use webrtc::peer_connection::{RTCIceCandidateType, RTCStatsReportEntry, StatsSelector};
 
-use super::MAX_MESSAGE_SIZE;
 use super::connector::{Connection, Signals};
 use super::link::{Account, CloseReason, LinkEvent};
 use super::window::SendWindow;
@@ -27,8 +26,8 @@ const SEND_BATCH: usize = 16;
 /// notice waits behind unread messages.
 const ACCOUNT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often the round trip is read; the path itself is probed twice as often.
-const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the path is looked at; it is probed twice as often.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the two directions of a link share.
 pub(super) struct Pipe {
@@ -53,7 +52,7 @@ pub(super) async fn run(
         () = over.cancelled() => CloseReason::Local,
         () = pipe.events.closed() => CloseReason::Local,
         // The transport's task never ends before its connection is closed, unless it fails.
-        () = connection.stopped.cancelled() => CloseReason::Failed,
+        () = connection.runtime.stopped.cancelled() => CloseReason::Failed,
         lost = lost.wait_for(Option::is_some) => match lost {
             Ok(reason) => reason.unwrap_or(CloseReason::Failed),
             Err(_) => CloseReason::Failed,
@@ -116,9 +115,6 @@ impl Pipe {
                 return CloseReason::Local;
             };
             match channel.poll().await {
-                Some(DataChannelEvent::OnMessage(message)) if message.data.len() > MAX_MESSAGE_SIZE => {
-                    return CloseReason::Violation;
-                }
                 Some(DataChannelEvent::OnMessage(message)) => {
                     permit.send(LinkEvent::Message(message.data.freeze()));
                 }
@@ -185,20 +181,25 @@ impl Pipe {
         }
     }
 
-    /// Reads the round trip from the path's own probes. Never returns.
+    /// Reads from the path's own probes what it is like. Never returns.
     async fn probe(&self, connection: &Connection) -> CloseReason {
-        let mut interval = tokio::time::interval(ROUND_TRIP_INTERVAL);
+        let mut interval = tokio::time::interval(PROBE_INTERVAL);
         loop {
             interval.tick().await;
             let report = connection.peer.get_stats(Instant::now(), StatsSelector::None).await;
-            let round_trip = report
-                .candidate_pairs()
-                .filter(|pair| pair.nominated && pair.current_round_trip_time > 0.0)
-                .map(|pair| pair.current_round_trip_time)
-                .reduce(f64::min);
-            if let Some(seconds) = round_trip {
-                let us = (seconds * 1e6).max(1.0) as u64;
+            let pairs = report.candidate_pairs().filter(|pair| pair.nominated);
+            let Some(pair) =
+                pairs.min_by(|a, b| a.current_round_trip_time.total_cmp(&b.current_round_trip_time))
+            else {
+                continue;
+            };
+            if pair.current_round_trip_time > 0.0 {
+                let us = (pair.current_round_trip_time * 1e6).max(1.0) as u64;
                 self.account.round_trip_us.store(us, Ordering::Relaxed);
+            }
+            if let Some(RTCStatsReportEntry::LocalCandidate(local)) = report.get(&pair.local_candidate_id) {
+                let relayed = local.candidate_type == RTCIceCandidateType::Relay;
+                connection.runtime.relayed.store(relayed, Ordering::Relaxed);
             }
         }
     }

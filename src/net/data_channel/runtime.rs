@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,6 +36,14 @@ const AMPLE_SOCKET_BUFFER: usize = 1 << 20;
 const SMALL_WINDOW: u32 = 256 << 10;
 
 const MDNS_PORT: u16 = 5353;
+
+/// How often the transport's loop goes round again before it sleeps, when relayed.
+///
+/// Each pass sends what the TURN client holds and only then gives it the connection's packets, so
+/// these would wait for whatever wakes the loop next, half a second at worst. One more pass takes
+/// an answer to what was received to the TURN client, another takes it to the socket. The loop
+/// asks for one sleep per pass, so a sleep that is over at once makes the next one.
+const EXTRA_PASSES: u8 = 2;
 
 /// Datagrams handled before they are acknowledged, for [`PacedSocket`].
 const PACE: usize = 2;
@@ -70,6 +78,15 @@ pub(super) struct LinkRuntime {
     pub stopped: CancellationToken,
     /// Whether to acknowledge every second datagram; see [`PacedSocket`].
     pub paced: Arc<AtomicBool>,
+    /// Whether packets may go through a TURN relay of ours; see [`EXTRA_PASSES`].
+    pub relayed: AtomicBool,
+    passes: AtomicU8,
+}
+
+impl LinkRuntime {
+    pub fn new(paced: bool, relayed: bool) -> Self {
+        Self { paced: Arc::new(paced.into()), relayed: relayed.into(), ..Self::default() }
+    }
 }
 
 impl Runtime for LinkRuntime {
@@ -117,6 +134,12 @@ impl Runtime for LinkRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        if self.relayed.load(Ordering::Relaxed) {
+            if self.passes.fetch_add(1, Ordering::Relaxed) < EXTRA_PASSES {
+                return Box::pin(std::future::ready(()));
+            }
+            self.passes.store(0, Ordering::Relaxed);
+        }
         TokioRuntime.sleep(duration)
     }
 

@@ -3,12 +3,12 @@
 //! The task behind a tracker's line: connects, talks, reconnects.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header::USER_AGENT};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -170,7 +170,7 @@ impl<'a> Connection<'a> {
             line,
             socket,
             backoff,
-            schedule: AnnounceSchedule::new(now),
+            schedule: AnnounceSchedule::new(now.into_std()),
             announced: false,
             senseless: 0,
             heard: now,
@@ -184,11 +184,11 @@ impl<'a> Connection<'a> {
         while self.line.commands.try_recv().is_ok() {}
         self.line.emit(TrackerEvent::Connected).await?;
         loop {
-            if self.schedule.take_due(Instant::now()) {
+            if self.schedule.take_due(Instant::now().into_std()) {
                 self.line.emit(TrackerEvent::AnnounceDue { max_offers: OFFERS_PER_ANNOUNCE }).await?;
             }
             let silence = if self.pinged { DEAD_AFTER } else { PING_AFTER };
-            let wake = self.schedule.due().min(self.heard + silence);
+            let wake = (self.heard + silence).min(self.schedule.due().into());
             tokio::select! {
                 // In this order, so that what has arrived while the owner was slow to take events
                 // is read before the tracker is said to be silent.
@@ -205,7 +205,7 @@ impl<'a> Connection<'a> {
                     self.pinged = false;
                     self.hear(message).await?;
                 }
-                () = sleep_until(wake.into()) => self.check_silence().await?,
+                () = sleep_until(wake) => self.check_silence().await?,
             }
         }
     }
@@ -226,7 +226,7 @@ impl<'a> Connection<'a> {
         let TrackerConfig { info_hash, peer_id, .. } = self.line.config;
         match command {
             Command::AnnounceNow => {
-                self.schedule.hurry(Instant::now());
+                self.schedule.hurry(Instant::now().into_std());
                 Ok(())
             }
             Command::Announce(offers) => {
@@ -303,7 +303,7 @@ impl<'a> Connection<'a> {
                 }
                 // Not before: a tracker that accepts connections only to drop them is not back.
                 self.backoff.reset();
-                let interval = self.schedule.set_interval(Instant::now(), response.interval);
+                let interval = self.schedule.set_interval(Instant::now().into_std(), response.interval);
                 let (complete, incomplete) =
                     (response.complete.unwrap_or(0), response.incomplete.unwrap_or(0));
                 self.line.emit(TrackerEvent::Response { interval, complete, incomplete }).await
@@ -340,7 +340,13 @@ impl<'a> Connection<'a> {
             let stopped = ClientMessage::Announce(stopped).to_json();
             let _ = timeout(FAREWELL, self.socket.send(Message::text(stopped))).await;
         }
-        let _ = timeout(FAREWELL, self.socket.close(None)).await;
+        // The tracker's own close frame shows that it has taken in all that came before.
+        let close = async {
+            if self.socket.close(None).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
+        let _ = timeout(FAREWELL, close).await;
     }
 }
 

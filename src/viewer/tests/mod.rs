@@ -54,6 +54,32 @@ fn viewers_of_a_film_at_different_places_share_it() {
 }
 
 #[test]
+fn before_the_first_peer_comes_only_what_is_needed_is_fetched() {
+    let mut world = World::new(vod());
+    world.add(secs(0), None, |_| {});
+    world.add(secs(40), None, |_| {});
+    world.run(ms(39_990));
+    world.nodes[1].viewer.handle_swarm_forming(true);
+    // Peers take a second to be found.
+    world.introduction = ms(1000);
+    world.run(secs(120));
+    assert_eq!(world.nodes[1].stalled, Duration::ZERO);
+    assert!(world.nodes[1].startup.is_some_and(|s| s < ms(300)), "the first segment does not wait");
+    let http = world.nodes[1].viewer.counters().http_bytes;
+    assert!(http <= 4 * 500_000, "{http} bytes over HTTP");
+}
+
+#[test]
+fn a_swarm_that_never_forms_stalls_nobody() {
+    let mut world = World::new(vod());
+    world.origin_rate = 400_000;
+    world.add(secs(0), None, |_| {});
+    world.nodes[0].viewer.handle_swarm_forming(true);
+    world.run(secs(130));
+    assert_eq!((world.nodes[0].stalled, world.played(0)), (Duration::ZERO, 60));
+}
+
+#[test]
 fn alone_a_viewer_is_a_plain_http_player() {
     let mut world = World::new(vod());
     world.add(secs(0), None, |_| {});
@@ -67,7 +93,7 @@ fn alone_a_viewer_is_a_plain_http_player() {
 
 #[test]
 fn peers_with_vices_cost_bytes_but_never_playback() {
-    for vice in [Vice::Silent, Vice::Stalls, Vice::Pollutes] {
+    for vice in [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes] {
         let mut world = World::new(live());
         world.add(secs(0), Some(vice), |_| {});
         world.add(secs(1), None, |_| {});
@@ -172,7 +198,7 @@ proptest! {
         viewers in 2usize..7,
         joins in proptest::collection::vec(0u64..30_000, 7),
         kills in proptest::collection::vec(proptest::option::of(20_000u64..60_000), 7),
-        vices in proptest::collection::vec(proptest::option::weighted(0.3, 0usize..3), 7),
+        vices in proptest::collection::vec(proptest::option::weighted(0.3, 0usize..4), 7),
         origin_rate in 600_000u64..5_000_000,
         link_rate in 20_000u64..5_000_000,
         link_latency in 1u64..200,
@@ -182,9 +208,9 @@ proptest! {
         world.origin_rate = origin_rate;
         world.link_rate = link_rate;
         world.link_latency = ms(link_latency);
-        let vice = |n: usize| vices[n].map(|v| [Vice::Silent, Vice::Stalls, Vice::Pollutes][v]);
-        for n in 0..viewers {
-            world.add(ms(joins[n]), vice(n), |_| {});
+        let vice = |n: usize| vices[n].map(|v| [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes][v]);
+        for (n, joins) in joins.iter().take(viewers).enumerate() {
+            world.add(ms(*joins), vice(n), |_| {});
         }
         let mut kills: Vec<(u64, usize)> = (0..viewers).filter_map(|n| Some((kills[n]?, n))).collect();
         kills.sort_unstable();

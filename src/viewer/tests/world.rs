@@ -35,6 +35,8 @@ pub struct Stream {
 pub enum Vice {
     /// Announces all there is and never answers.
     Silent,
+    /// Announces all there is and has none of it.
+    Boasts,
     /// Sends half of what it is asked for, then nothing.
     Stalls,
     /// Sends wrong bytes, which the check finds.
@@ -83,6 +85,8 @@ pub struct World {
     pub origin_down: Range<Duration>,
     pub link_rate: u64,
     pub link_latency: Duration,
+    /// Time from joining to the first connection.
+    pub introduction: Duration,
     pub nodes: Vec<Node>,
     queue: BTreeMap<(Duration, u64), Happening>,
     serial: u64,
@@ -102,6 +106,7 @@ impl World {
             origin_down: Duration::ZERO..Duration::ZERO,
             link_rate: 2_500_000,
             link_latency: ms(20),
+            introduction: Duration::ZERO,
             nodes: Vec::new(),
             queue: BTreeMap::new(),
             serial: 0,
@@ -202,7 +207,7 @@ impl World {
     }
 
     fn join(&mut self, n: usize) {
-        if self.nodes[n].joined {
+        if self.nodes[n].joined || self.now < self.nodes[n].joins + self.introduction {
             return;
         }
         self.nodes[n].joined = true;
@@ -232,7 +237,7 @@ impl World {
             })
             .collect();
         let node = &mut self.nodes[n];
-        if node.vice == Some(Vice::Silent) {
+        if matches!(node.vice, Some(Vice::Silent | Vice::Boasts)) {
             return self.boast(n, ids);
         }
         if node.viewer.segments != specs {
@@ -309,6 +314,7 @@ impl World {
             Action::CancelFetch { fetch } => {
                 self.nodes[n].cancelled.insert(fetch);
             }
+            Action::Command { .. } if self.nodes[n].vice == Some(Vice::Silent) => {}
             Action::Command { peer, command } => {
                 // Over the wire and back, as the real ones go.
                 let mut decoder = Decoder::new();

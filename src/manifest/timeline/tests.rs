@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use proptest::prelude::*;
+use url::Url;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A live playlist of segments of six seconds.
+fn live(first: i64, count: i64) -> MediaPlaylist {
+    let url = Url::parse("http://h/l.m3u8").expect("a URL");
+    let segments = (first..first + count).map(|sequence| Segment {
+        url: url.join(&format!("{sequence}.ts")).expect("a URL"),
+        byte_range: None,
+        duration: 6 * SECOND,
+        sequence,
+        discontinuity_sequence: 0,
+        init: None,
+        key: None,
+        program_date_time: None,
+        gap: false,
+        bitrate: None,
+    });
+    MediaPlaylist {
+        segments: segments.collect(),
+        url,
+        target_duration: 6 * SECOND,
+        media_sequence: first,
+        discontinuity_sequence: 0,
+        playlist_type: None,
+        ended: false,
+        start_offset: None,
+        hold_back: None,
+    }
+}
+
+fn ended(first: i64, count: i64) -> MediaPlaylist {
+    MediaPlaylist { ended: true, ..live(first, count) }
+}
+
+/// As `live`, with a wall clock that shows `seconds` at the first segment.
+fn clocked(first: i64, count: i64, seconds: u64) -> MediaPlaylist {
+    let mut list = live(first, count);
+    let mut clock = Duration::from_secs(seconds);
+    for segment in &mut list.segments {
+        segment.program_date_time = Some(clock);
+        clock += segment.duration;
+    }
+    list
+}
+
+fn numbers(timeline: &Timeline) -> Vec<i64> {
+    timeline.segments().iter().map(|placed| placed.number).collect()
+}
+
+fn window(timeline: &Timeline) -> (u64, u64) {
+    let (start, end) = timeline.window();
+    (start.as_secs(), end.as_secs())
+}
+
+#[test]
+fn a_live_window_moves_without_moving_its_segments() {
+    let mut timeline = Timeline::new(live(100, 4));
+    assert_eq!((numbers(&timeline), window(&timeline)), (vec![100, 101, 102, 103], (0, 24)));
+    assert_eq!(timeline.update(live(100, 4)), Ok(Change::Unchanged));
+    assert_eq!(timeline.update(live(102, 4)), Ok(Change::Appended(2)));
+    assert_eq!((numbers(&timeline), window(&timeline)), (vec![102, 103, 104, 105], (12, 36)));
+    // Old segments go without new ones coming.
+    assert_eq!(timeline.update(live(104, 2)), Ok(Change::Unchanged));
+    assert_eq!(window(&timeline), (24, 36));
+    // The next list follows on just so.
+    assert_eq!(timeline.update(live(106, 2)), Ok(Change::Appended(2)));
+    assert_eq!((numbers(&timeline), window(&timeline)), (vec![106, 107], (36, 48)));
+
+    assert_eq!(timeline.get(107).map(|placed| placed.start), Some(42 * SECOND));
+    assert_eq!((timeline.get(105), timeline.get(108), timeline.get(i64::MIN)), (None, None, None));
+    let at = |seconds| timeline.at(Duration::from_secs(seconds)).map(|placed| placed.number);
+    assert_eq!(
+        (at(35), at(36), at(41), at(42), at(47), at(48)),
+        (None, Some(106), Some(106), Some(107), Some(107), None)
+    );
+    assert!(timeline.is_live());
+    assert_eq!(timeline.duration(), None);
+}
+
+#[test]
+fn numbers_depend_on_how_the_presentation_was_first_seen() {
+    assert_eq!(numbers(&Timeline::new(ended(100, 3))), [0, 1, 2]);
+    let mut timeline = Timeline::new(live(100, 3));
+    assert_eq!(timeline.update(ended(100, 4)), Ok(Change::Appended(1)));
+    assert_eq!(numbers(&timeline), [100, 101, 102, 103]);
+    assert!(!timeline.is_live());
+    assert_eq!(timeline.duration(), Some(24 * SECOND));
+    // The end is kept, even if a cache then gives an older copy.
+    assert_eq!(timeline.update(live(100, 4)), Ok(Change::Unchanged));
+    assert!(!timeline.is_live());
+}
+
+#[test]
+fn missed_segments_leave_room() {
+    let mut timeline = Timeline::new(live(0, 4));
+    assert_eq!(timeline.update(live(10, 2)), Ok(Change::Jumped { missed: 6 }));
+    assert_eq!((numbers(&timeline), window(&timeline)), (vec![10, 11], (60, 72)));
+
+    let mut timeline = Timeline::new(clocked(0, 4, 1_000));
+    assert_eq!(timeline.update(clocked(10, 2, 1_050)), Ok(Change::Jumped { missed: 6 }));
+    assert_eq!(window(&timeline), (50, 62));
+    // A clock that was set back must not take the timeline with it, nor one set to next year.
+    assert_eq!(timeline.update(clocked(20, 2, 1_000)), Ok(Change::Jumped { missed: 8 }));
+    assert_eq!(window(&timeline), (62, 74));
+    assert_eq!(timeline.update(clocked(30, 2, 40_000_000)), Ok(Change::Jumped { missed: 8 }));
+    assert_eq!(window(&timeline), (122, 134));
+}
+
+#[test]
+fn a_server_that_begins_anew_goes_on_at_the_end() {
+    let mut timeline = Timeline::new(live(100, 4));
+    assert_eq!(timeline.update(live(0, 2)), Ok(Change::Restarted));
+    assert_eq!((numbers(&timeline), window(&timeline)), (vec![0, 1], (24, 36)));
+    // The same numbers, but another time: the clock shows it.
+    let mut timeline = Timeline::new(clocked(0, 4, 1_000));
+    assert_eq!(timeline.update(clocked(0, 2, 2_000)), Ok(Change::Restarted));
+    assert_eq!((numbers(&timeline), window(&timeline)), (vec![0, 1], (24, 36)));
+}
+
+#[test]
+fn an_old_copy_changes_nothing() {
+    for old in [live(98, 4), live(95, 2), live(93, 4)] {
+        let mut timeline = Timeline::new(live(100, 4));
+        assert_eq!(timeline.update(old), Ok(Change::Unchanged));
+        assert_eq!((numbers(&timeline), window(&timeline)), (vec![100, 101, 102, 103], (0, 24)));
+    }
+    let mut timeline = Timeline::new(clocked(100, 4, 1_000));
+    assert_eq!(timeline.update(clocked(10, 4, 460)), Ok(Change::Unchanged));
+}
+
+#[test]
+fn an_empty_reload_is_an_error_once_there_were_segments() {
+    let mut timeline = Timeline::new(live(5, 0));
+    assert_eq!((window(&timeline), timeline.start_position()), ((0, 0), Duration::ZERO));
+    assert_eq!(timeline.update(live(5, 0)), Ok(Change::Unchanged));
+    assert_eq!(timeline.update(live(5, 2)), Ok(Change::Appended(2)));
+    assert_eq!(timeline.update(live(7, 0)), Err(TimelineError::Empty));
+    assert_eq!(numbers(&timeline), [5, 6]);
+}
+
+#[test]
+fn addresses_may_be_signed_anew() {
+    let mut timeline = Timeline::new(live(0, 3));
+    let mut signed = live(1, 3);
+    for segment in &mut signed.segments {
+        segment.url.set_query(Some("token=2"));
+        segment.duration = 7 * SECOND;
+    }
+    assert_eq!(timeline.update(signed), Ok(Change::Appended(1)));
+    assert!(timeline.segments().iter().all(|placed| placed.segment.url.query() == Some("token=2")));
+    assert_eq!(window(&timeline), (6, 25));
+}
+
+#[test]
+fn playback_begins_away_from_the_end() {
+    let start = |list: MediaPlaylist| Timeline::new(list).start_position().as_secs();
+    let offset = |seconds| Some(StartOffset { seconds, precise: false });
+    assert_eq!(start(live(0, 10)), 42);
+    assert_eq!(start(live(0, 2)), 0);
+    assert_eq!(start(MediaPlaylist { hold_back: Some(20 * SECOND), ..live(0, 10) }), 36);
+    assert_eq!(start(MediaPlaylist { hold_back: Some(Duration::ZERO), ..live(0, 10) }), 54);
+    assert_eq!(start(MediaPlaylist { start_offset: offset(-31.0), ..live(0, 10) }), 24);
+    assert_eq!(start(MediaPlaylist { start_offset: offset(-1.0), ..live(0, 10) }), 42);
+    assert_eq!(start(MediaPlaylist { start_offset: offset(1e300), ..live(0, 10) }), 42);
+    assert_eq!(start(ended(0, 10)), 0);
+    assert_eq!(start(MediaPlaylist { start_offset: offset(10.0), ..ended(0, 10) }), 10);
+    assert_eq!(start(MediaPlaylist { start_offset: offset(-10.0), ..ended(0, 10) }), 50);
+    assert_eq!(start(MediaPlaylist { start_offset: offset(-1e300), ..ended(0, 10) }), 0);
+    assert_eq!(start(MediaPlaylist { start_offset: offset(61.0), ..ended(0, 10) }), 0);
+    // A playlist that cannot change is not live, even without its end tag.
+    assert_eq!(start(MediaPlaylist { playlist_type: Some(PlaylistType::Vod), ..live(0, 10) }), 0);
+}
+
+#[test]
+fn reloads_are_spaced() {
+    let mut list = live(0, 3);
+    list.segments[2].duration = 4 * SECOND;
+    let timeline = Timeline::new(list.clone());
+    assert_eq!((timeline.reload_delay(true), timeline.reload_delay(false)), (4 * SECOND, 3 * SECOND));
+    list.segments[2].duration = 40 * SECOND;
+    assert_eq!(Timeline::new(list.clone()).reload_delay(true), 6 * SECOND);
+    list.target_duration = Duration::ZERO;
+    assert_eq!(Timeline::new(list).reload_delay(false), MIN_RELOAD_DELAY);
+}
+
+#[test]
+fn other_renditions_share_the_origin() {
+    let mut video = Timeline::new(live(100, 4));
+    assert_eq!(video.update(live(102, 4)), Ok(Change::Appended(2)));
+    assert_eq!(window(&video.beside(live(103, 4))), (18, 42));
+    assert_eq!(window(&video.beside(live(101, 4))), (6, 30));
+    assert_eq!(window(&video.beside(live(107, 1))), (42, 48));
+    // One that ended meanwhile keeps the numbering of the presentation.
+    assert_eq!(numbers(&video.beside(ended(104, 2))), [104, 105]);
+
+    let video = Timeline::new(clocked(100, 4, 1_000));
+    assert_eq!(window(&video.beside(clocked(7, 4, 1_003))), (3, 27));
+    let vod = Timeline::new(ended(5, 4));
+    assert_eq!(window(&vod.beside(ended(9, 4))), (0, 24));
+}
+
+proptest! {
+    /// However a live window moves, a segment never does, and numbers follow on.
+    #[test]
+    fn segments_stay_in_place(
+        durations in prop::collection::vec(0u64..10_000, 60),
+        first in -5i64..1_000_000,
+        moves in prop::collection::vec((0usize..5, 1usize..12), 1..30),
+    ) {
+        let durations: Vec<_> = durations.into_iter().map(Duration::from_millis).collect();
+        let list = |from: usize, count: usize| {
+            let to = (from + count).min(durations.len());
+            let mut list = live(first + from as i64, (to - from) as i64);
+            for (segment, duration) in list.segments.iter_mut().zip(&durations[from..to]) {
+                segment.duration = *duration;
+            }
+            list
+        };
+        let mut timeline = Timeline::new(list(0, 5));
+        let mut from = 0;
+        for (step, count) in moves {
+            // At most up to the segment after the last one known: no jumps.
+            let known = timeline.segments().back().map_or(0, |last| (last.number - first) as usize);
+            from = (from + step).min(known + 1).min(durations.len() - 1);
+            let result = timeline.update(list(from, count));
+            prop_assert!(matches!(result, Ok(Change::Unchanged | Change::Appended(_))), "{result:?}");
+            for placed in timeline.segments() {
+                let index = (placed.number - first) as usize;
+                let expected: Duration = durations[..index].iter().sum();
+                prop_assert_eq!(placed.start, expected);
+                prop_assert_eq!(timeline.get(placed.number), Some(placed));
+            }
+            let (start, end) = timeline.window();
+            prop_assert!(start <= timeline.start_position() && timeline.start_position() <= end);
+        }
+    }
+
+    /// Whatever comes, neighbours touch and time does not run backwards.
+    #[test]
+    fn any_reload_is_survived(
+        lists in prop::collection::vec((-20i64..60, 0i64..12, any::<bool>(), prop::option::of(0u64..400)), 1..20),
+    ) {
+        let make = |(first, count, ended, clock): (i64, i64, bool, Option<u64>)| MediaPlaylist {
+            ended,
+            ..clock.map_or(live(first, count), |clock| clocked(first, count, clock))
+        };
+        let mut timeline = Timeline::new(make(lists[0]));
+        for list in lists {
+            let end = timeline.window().1;
+            let _ = timeline.update(make(list));
+            prop_assert!(timeline.window().1 >= end);
+            let placed: Vec<_> = timeline.segments().iter().collect();
+            let touch = |pair: &[&PlacedSegment]| {
+                pair[0].end() == pair[1].start && pair[0].number + 1 == pair[1].number
+            };
+            prop_assert!(placed.windows(2).all(touch));
+            prop_assert!(timeline.segments().len() <= 40);
+            let _ = timeline.beside(make(list));
+        }
+    }
+}
