@@ -37,7 +37,10 @@ const hls = new P2PHls({
     onHlsJsCreated({ p2pEngine: engine }) {
       engine.addEventListener("onPeerConnect", ({ peerId }) => peers.add(peerId));
       engine.addEventListener("onPeerClose", ({ peerId }) => peers.delete(peerId));
-      engine.addEventListener("onPeerError", ({ error }) => errors.push(`peer: ${error}`));
+      engine.addEventListener("onPeerError", ({ error }) => {
+        // A peer that leaves is an error to Chromium, whoever it is.
+        if (!/User-Initiated Abort/.test(error)) errors.push(`peer: ${error}`);
+      });
       engine.addEventListener("onTrackerError", ({ error }) => errors.push(`tracker: ${error}`));
       engine.addEventListener("onSegmentError", ({ error }) => errors.push(`segment: ${error?.type} ${error}`));
       engine.addEventListener("onSegmentLoaded", ({ downloadSource }) => (segments[downloadSource] += 1));

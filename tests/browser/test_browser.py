@@ -25,8 +25,9 @@ from lab.tracker import Tracker
 from lab.viewer import Viewer
 
 SEGMENT_SECONDS = 2
-VOD_SECONDS = 50
+VOD_SECONDS = 40
 VOD_SEGMENTS = VOD_SECONDS // SEGMENT_SECONDS
+LIVE_WINDOW = 15
 KBITS = 2000
 MASTER = f"""#EXTM3U
 #EXT-X-STREAM-INF:BANDWIDTH={KBITS * 1100},CODECS="avc1.42c01e,mp4a.40.2",RESOLUTION=640x360,FRAME-RATE=25.000
@@ -72,6 +73,9 @@ class BrowserTest(unittest.TestCase):
         (root / "page").symlink_to(HERE)
         cls.origin = Origin(root, cls.directory / "nginx")
         cls.stack.callback(cls.origin.stop)
+        # Long, because p2p-media-loader plays at the window's begin. It grows during the other tests.
+        cls.live = LiveStream(root, cls.directory / "ffmpeg.log", SEGMENT_SECONDS, LIVE_WINDOW, KBITS)
+        cls.stack.callback(cls.live.stop)
 
     @classmethod
     def clean_up(cls):
@@ -138,7 +142,7 @@ class BrowserTest(unittest.TestCase):
     def test_viewer_joins_a_browser(self):
         # A media playlist without a multivariant one makes another name of the swarm.
         tab = self.tab("vod.m3u8")
-        self.wait("the browser to hold some of it", lambda: tab["segments.http"] >= 8, 30, tab)
+        self.wait("the browser to hold some of it", lambda: tab["segments.http"] >= 15, 40, tab)
         viewer = self.viewer("vod.m3u8")
         self.connected(viewer, tab)
         self.wait("bytes from the browser", lambda: viewer["peer-bytes"] > 0, 30, viewer, tab)
@@ -148,18 +152,16 @@ class BrowserTest(unittest.TestCase):
         self.assert_well(tab)
 
     def test_live_stream(self):
-        stream = self.started(LiveStream(self.directory / "origin", self.logs / "ffmpeg.log", SEGMENT_SECONDS))
-        wait_for(lambda: stream.process.check() or len(stream.segments()) > 5, 30, "the stream's first segments")
+        whole = lambda: self.live.process.check() or len(self.live.segments()) > LIVE_WINDOW
+        wait_for(whole, 40, "a whole window of the live stream")
         viewer = self.viewer("live-master.m3u8")
         self.wait("the viewer to play", lambda: viewer["http-bytes"] > 0, 20, viewer)
         tab = self.tab("live-master.m3u8")
         self.connected(viewer, tab)
-        shared = lambda: viewer["peer-bytes"] > 0 or tab["segments.p2p"] >= 3
-        self.wait("them to share", shared, 40, viewer, tab)
-        self.wait("playback to go on", lambda: tab["time"] > 0, 20, viewer, tab)
+        self.wait("segments from the viewer", lambda: tab["segments.p2p"] >= 5, 40, viewer, tab)
         self.report(viewer, tab)
         viewer.stop()
-        self.assertGreater(compare(viewer.output, stream.segments()), 3)
+        self.assertGreater(compare(viewer.output, self.live.segments()), 3)
         self.assert_well(tab)
 
 
