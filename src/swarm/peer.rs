@@ -108,6 +108,11 @@ impl Peer {
         self.http_loading.contains(&segment)
     }
 
+    /// The peer has said at least once what it holds.
+    pub fn has_announced(&self) -> bool {
+        self.announced
+    }
+
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
         self.loaded.last().max(self.http_loading.last()).copied()

@@ -88,7 +88,8 @@ impl Viewer {
     }
 
     fn is_waiting_for_swarm(&self) -> bool {
-        self.swarm_forming && self.peers.is_empty()
+        // A peer of which nobody knows yet what it holds is not there yet.
+        self.swarm_forming && !self.peers.values().any(|p| p.state.has_announced())
     }
 
     /// Time until playback needs a segment.
