@@ -24,6 +24,7 @@ STATS = {
     "peer-bytes": int,
     "upload-bytes": int,
     "wasted-bytes": int,
+    "rejected-bytes": int,
     "peer-efficiency": float,
     "hedges": int,
     "stalls": int,
@@ -33,6 +34,7 @@ STATS = {
     "peers": int,
     "buffer-level": int,
     "http-rate": int,
+    "memory": int,
     "variant-bandwidth": int,
 }
 

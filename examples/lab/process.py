@@ -76,3 +76,4 @@ class Process:
             except subprocess.TimeoutExpired:
                 continue
         self.reader.join(5)
+        self.popen.stdout.close()
