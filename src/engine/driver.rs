@@ -274,7 +274,10 @@ impl Driver {
             Action::ReloadPlaylist => self.nudge.notify_one(),
             Action::Drop { peer, reason } => {
                 log::info!(target: "p2phls-swarm", "{peer:?} dropped: it {reason}");
-                self.forget_peer(peer);
+                self.decoders.remove(&peer);
+                if let Some(mesh) = &mut self.mesh {
+                    mesh.ban(peer);
+                }
             }
         }
     }
