@@ -102,6 +102,8 @@ async fn redirects_are_followed_but_not_for_ever() {
     let Some(nginx) = Nginx::start() else { return };
     let (url, text) = playlist(&client(), &nginx.http("moved")).await.unwrap();
     assert_eq!((url, text.as_ref()), (nginx.http("list.m3u8"), PLAYLIST.as_bytes()));
+    let paths: Vec<String> = nginx.requests(2).into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/moved", "/list.m3u8"]);
     let error = playlist(&client(), &nginx.http("loop")).await.unwrap_err();
     assert_says(&error, &["/loop", "too many redirects"]);
 }
