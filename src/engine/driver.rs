@@ -24,7 +24,7 @@ use super::store::Store;
 use super::{Config, Event, P2pMode, SessionError, TrackInfo};
 use crate::manifest::{Init, Timeline, Variant};
 use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
-use crate::net::http::{HttpClient, HttpConfig, HttpError, Part};
+use crate::net::http::{HttpClient, HttpConfig, Part};
 use crate::net::tls;
 use crate::swarm::client::peer_id_from_random;
 use crate::swarm::identity::hls::{VariantAttributes, variant_properties};
@@ -323,6 +323,8 @@ impl Driver {
         let Some(timeline) = &self.timeline else { return Ok(false) };
         if let Some(cursor) = self.pump.cursor()
             && let Some(error) = self.lost.remove(&cursor)
+            // A peer may have brought it since.
+            && !self.viewer.readable(cursor).1
         {
             return self.leave_out(error);
         }
@@ -375,12 +377,14 @@ impl Driver {
             let part = range.map_or(Part::default(), |r| Part { offset: r.offset, length: Some(r.length) });
             let mut tries = 0;
             let bytes = loop {
-                match http.get(&init.url, part, MAX_INIT).await {
-                    Err(HttpError::Connection { .. } | HttpError::TimedOut { .. }) if tries < retries => {
-                        tokio::time::sleep(Duration::from_millis(300) * 2u32.saturating_pow(tries)).await;
+                let result = http.get(&init.url, part, MAX_INIT).await.map_err(SessionError::from);
+                match result {
+                    Err(SessionError::Connection(_)) if tries < retries => {
+                        tokio::time::sleep(Duration::from_millis(300) * 2u32.saturating_pow(tries.min(5)))
+                            .await;
                         tries += 1;
                     }
-                    result => break result.map(|(_, bytes)| bytes).map_err(SessionError::from),
+                    result => break result.map(|(_, bytes)| bytes),
                 }
             };
             // The session has ended when nobody listens.
@@ -411,6 +415,12 @@ impl Driver {
                     self.lost.clear();
                 }
                 let before = self.shared.lock().duration;
+                if restarted {
+                    self.pump.restart(&timeline);
+                    if let Some(cursor) = self.pump.cursor() {
+                        self.viewer.handle_cursor(cursor);
+                    }
+                }
                 self.take_timeline(*timeline)?;
                 let duration = self.shared.lock().duration;
                 if duration != before {
@@ -432,6 +442,12 @@ impl Driver {
         if let Some(encrypted) = timeline.segments().iter().find(|s| s.segment.key.is_some()) {
             let url = &encrypted.segment.url;
             return Err(SessionError::Unsupported(format!("{url}: the segment is encrypted")));
+        }
+        if !timeline.is_live() && timeline.segments().is_empty() {
+            return Err(SessionError::Format(format!(
+                "{}: there are no segments in it",
+                self.config.location
+            )));
         }
         let specs = timeline.segments().iter().filter(|s| !s.segment.gap).map(|s| SegmentSpec {
             id: SegmentId(s.number),

@@ -21,6 +21,8 @@ pub struct HttpWork {
     pub first_byte: Option<Instant>,
     /// Bytes it has brought.
     pub received: u64,
+    /// Some of them were new.
+    pub useful: bool,
 }
 
 /// A transfer from a peer under way.
@@ -107,7 +109,8 @@ impl Holding {
 
     /// Nothing is held and nobody is at work: the entry can go.
     pub fn is_idle_and_empty(&self) -> bool {
-        self.have == 0 && self.http.is_none() && self.transfer.is_none() && self.failures == 0
+        let partial = self.state == State::Partial;
+        partial && self.have == 0 && self.http.is_none() && self.transfer.is_none() && self.failures == 0
     }
 
     /// Bytes that may be shown now.

@@ -193,7 +193,14 @@ impl Viewer {
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         let offset = holding.have;
-        holding.http = Some(HttpWork { fetch, next: offset, started: now, first_byte: None, received: 0 });
+        holding.http = Some(HttpWork {
+            fetch,
+            next: offset,
+            started: now,
+            first_byte: None,
+            received: 0,
+            useful: false,
+        });
         if hedge {
             self.counters.hedges += 1;
         }
