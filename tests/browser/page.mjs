@@ -28,6 +28,9 @@ async function validateP2PSegment(url, _byteRange, data) {
 
 const P2PHls = HlsJsP2PEngine.injectMixin(Hls);
 const hls = new P2PHls({
+  // On live, 15 s of what is buffered come over HTTP, and peers give what lies further ahead. Left to
+  // itself, the engine raises this to the whole window, but at times too late for where hls.js starts.
+  liveSyncDurationCount: 13,
   p2p: {
     core: {
       announceTrackers: [query.get("tracker")],

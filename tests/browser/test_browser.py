@@ -73,7 +73,7 @@ class BrowserTest(unittest.TestCase):
         (root / "page").symlink_to(HERE)
         cls.origin = Origin(root, cls.directory / "nginx")
         cls.stack.callback(cls.origin.stop)
-        # Long, because p2p-media-loader plays at the window's begin. It grows during the other tests.
+        # Long enough for the page's distance from the live edge. It grows during the other tests.
         cls.live = LiveStream(root, cls.directory / "ffmpeg.log", SEGMENT_SECONDS, LIVE_WINDOW, KBITS)
         cls.stack.callback(cls.live.stop)
 
