@@ -15,6 +15,12 @@ const MAX_TRANSFERS: usize = 6;
 /// HTTP requests for segments at the same time. More would slow the one that is needed first.
 const MAX_FETCHES: usize = 2;
 
+/// A player may want so much before it shows anything; it does not wait for a swarm that is still forming.
+const PREROLL: Duration = Duration::from_secs(8);
+
+/// What a player that stands still waits for may take so long to come from peers.
+const PREROLL_PATIENCE: Duration = Duration::from_secs(3);
+
 /// A peer that is silent for so long has failed: less than the 2 s after which p2p-media-loader's own
 /// peers give up, so that whoever waits for us still has time to hear from us.
 const SILENCE: Duration = Duration::from_millis(1500);
@@ -63,8 +69,9 @@ impl Viewer {
             };
             match choice {
                 Choice::WaitUntilSlack(at) => {
-                    // While paused slack does not run down, and waiting costs nothing.
-                    if at < slack && self.clock.is_none_or(|clock| clock.playing) {
+                    // While paused only the cursor's slack runs down; the others lose nothing by waiting.
+                    let runs = self.clock.is_none_or(|clock| clock.playing) || self.cursor == Some(spec.id);
+                    if at < slack && runs {
                         self.wake_at(now + (slack - at));
                     }
                 }
@@ -94,19 +101,24 @@ impl Viewer {
 
     /// Time until playback needs a segment.
     fn slack(&self, now: Instant, spec: &SegmentSpec) -> Duration {
-        // While playback stands still its position says nothing of when the next bytes are needed: a
-        // decoder may be waiting for them before anything can be shown.
-        let stands = self.clock.is_none_or(|clock| !clock.playing);
-        if stands && self.cursor == Some(spec.id) {
-            return Duration::ZERO;
-        }
         let position = match self.clock {
             Some(clock) if clock.playing => clock.position + now.saturating_duration_since(clock.at),
             Some(clock) => clock.position,
-            // Nothing is shown yet: what goes out first is needed first.
-            None => self.ahead().first().map_or(Duration::ZERO, |first| first.start),
+            None => self.origin,
         };
-        spec.start.saturating_sub(position)
+        let slack = spec.start.saturating_sub(position);
+        let stands = self.clock.is_none_or(|clock| !clock.playing);
+        if !stands || self.cursor != Some(spec.id) {
+            return slack;
+        }
+        // While playback stands still its position says little of when the next bytes are needed: a decoder
+        // may be waiting for them before anything can be shown. So the first seconds are urgent, and what
+        // follows becomes so.
+        if slack < PREROLL && self.is_waiting_for_swarm() {
+            return Duration::ZERO;
+        }
+        let waited = self.cursor_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        slack.min(PREROLL_PATIENCE).saturating_sub(waited)
     }
 
     pub(super) fn size_guess(&self, spec: &SegmentSpec) -> u64 {

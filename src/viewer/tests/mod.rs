@@ -77,7 +77,7 @@ fn the_first_peer_is_heard_before_http_fills_the_buffer() {
     let spec = |n| SegmentSpec { id: SegmentId(n), start: secs(2 * n as u64), duration: secs(2), size: None };
     viewer.handle_segments((0..30).map(spec).collect(), false);
     viewer.handle_swarm_forming(true);
-    viewer.handle_seek(SegmentId(10));
+    viewer.handle_seek(now, SegmentId(10));
     viewer.handle_playback(now, Duration::ZERO, true);
     let key = PeerKey(1);
     viewer.handle_peer_open(now, key, PeerId(*b"-GP0001-other0000000"));
