@@ -39,6 +39,9 @@ pub enum ClientError {
     Setup(String),
 }
 
+/// HTTP/2 connections in use are probed this often.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
 /// What each request is made with.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
@@ -89,6 +92,9 @@ impl HttpClient {
             .user_agent(agent)
             .default_headers(headers)
             .connect_timeout(config.timeout)
+            // Else a connection that has died unnoticed is used again.
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(config.timeout)
             .redirect(reqwest::redirect::Policy::limited(10))
             .tls_backend_preconfigured(tls)
             .build()

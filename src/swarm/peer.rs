@@ -113,6 +113,12 @@ impl Peer {
         self.announced
     }
 
+    /// What it said it holds is of no use any more.
+    pub fn forget_holdings(&mut self) {
+        self.loaded.clear();
+        self.http_loading.clear();
+    }
+
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
         self.loaded.last().max(self.http_loading.last()).copied()

@@ -157,22 +157,14 @@ impl Viewer {
         let progressed = holding.http.take().is_some_and(|work| work.useful);
         // A server that breaks off now and then but goes on is bad, not dead.
         holding.failures = if progressed { 1 } else { holding.failures + 1 };
-        let doubling = 2u32.saturating_pow(holding.failures.saturating_sub(1).min(5));
+        let doubling = 2u32.saturating_pow(holding.failures.saturating_sub(1).min(6));
         holding.not_before = Some(now + BACKOFF * doubling);
-        let failures = holding.failures;
+        // What is not needed yet is asked for now and then all the same.
+        let hopeless = failure == FetchFailure::Refused || holding.failures > self.config.retries;
+        holding.given_up = hopeless.then_some(failure);
         self.refuse_uploads(segment);
         self.announce_soon(now);
         self.dirty = true;
-        if failure == FetchFailure::Refused || failures > self.config.retries {
-            if let Some(holding) = self.holdings.get_mut(&segment) {
-                holding.exhausted = true;
-            }
-            // Peers may still have it; if none does, there is no hope left.
-            let hope = self.peers.values().any(|p| p.state.holds(segment));
-            if !hope {
-                self.actions.push_back(Action::Unavailable { segment, failure });
-            }
-        }
     }
 
     /// The segment that a request is for, while it is of interest.

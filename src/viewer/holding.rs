@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{FetchId, PeerKey};
+use super::{FetchFailure, FetchId, PeerKey};
 
 /// An HTTP request under way.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +66,10 @@ pub struct Holding {
     pub failures: u32,
     /// Do not ask HTTP again before.
     pub not_before: Option<Instant>,
-    /// HTTP has failed for good.
-    pub exhausted: bool,
+    /// HTTP has failed as often as it may.
+    pub given_up: Option<FetchFailure>,
+    /// The driver knows that the segment cannot be had.
+    pub reported: bool,
 }
 
 /// Where bytes that arrived belong.
@@ -99,7 +101,8 @@ impl Holding {
             transfer: None,
             failures: 0,
             not_before: None,
-            exhausted: false,
+            given_up: None,
+            reported: false,
         }
     }
 

@@ -179,7 +179,8 @@ impl Viewer {
         }
         for holding in self.holdings.values_mut() {
             // A new start is a new chance.
-            holding.exhausted = false;
+            holding.given_up = None;
+            holding.reported = false;
             holding.failures = 0;
             holding.not_before = None;
         }
@@ -196,6 +197,9 @@ impl Viewer {
         let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
         for segment in held {
             self.evict(segment);
+        }
+        for peer in self.peers.values_mut() {
+            peer.state.forget_holdings();
         }
     }
 

@@ -52,6 +52,7 @@ impl Viewer {
     /// One pass over all that is wanted.
     pub(super) fn plan(&mut self, now: Instant) {
         self.give_up_on_silent_peers(now);
+        self.report_what_cannot_be_had();
         let policy = self.policy();
         for spec in self.wanted() {
             let holding = self.holdings.entry(spec.id).or_insert_with(|| Holding::new(spec.size));
@@ -191,11 +192,13 @@ impl Viewer {
     fn ask_http(&mut self, now: Instant, spec: &SegmentSpec, hedge: bool) {
         let fetches = self.holdings.values().filter(|h| h.http.is_some()).count();
         let limit = if self.first_fetch_is_pressed(now) { 1 } else { MAX_FETCHES };
-        if fetches >= limit {
+        // What goes out now does not wait behind what goes out later.
+        let overtakes = self.cursor == Some(spec.id) && fetches <= MAX_FETCHES;
+        if fetches >= limit && !overtakes {
             return; // Looked at again when one of them ends.
         }
         let Some(holding) = self.holdings.get_mut(&spec.id) else { return };
-        if holding.exhausted {
+        if holding.reported {
             return;
         }
         if let Some(at) = holding.not_before.filter(|at| *at > now) {
@@ -227,6 +230,21 @@ impl Viewer {
         let missing = self.size_guess(spec).saturating_sub(first.map_or(0, |(_, h)| h.have));
         let need = self.http.pessimistic(missing).unwrap_or(spec.duration);
         self.slack(now, spec) <= need + self.config.policy.margin
+    }
+
+    /// The output has come to a segment that HTTP has given up and nobody else holds.
+    fn report_what_cannot_be_had(&mut self) {
+        let Some(segment) = self.cursor else { return };
+        let held_by_peer = self.peers.values().any(|p| p.state.holds(segment));
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        let at_work = holding.http.is_some() || holding.transfer.is_some();
+        if holding.state != State::Partial || at_work || held_by_peer || holding.reported {
+            return;
+        }
+        if let Some(failure) = holding.given_up {
+            holding.reported = true;
+            self.actions.push_back(Action::Unavailable { segment, failure });
+        }
     }
 
     fn give_up_on_silent_peers(&mut self, now: Instant) {

@@ -2,7 +2,14 @@
 
 //! What becomes of HTTP requests for segments.
 
-use super::*;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Driver;
+use crate::engine::fetcher::FetchEvent;
+use crate::swarm::SegmentId;
+use crate::viewer::Placement;
 
 impl Driver {
     pub(super) fn handle_fetch(&mut self, event: FetchEvent) {
@@ -46,7 +53,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn put(&mut self, segment: SegmentId, placement: crate::viewer::Placement, bytes: &Bytes) {
+    pub(super) fn put(&mut self, segment: SegmentId, placement: Placement, bytes: &Bytes) {
         let held = self.store.entry(segment);
         // What lies beyond was a peer's, and wrong.
         held.truncate(placement.offset + placement.append.start as u64);

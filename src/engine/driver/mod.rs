@@ -20,47 +20,35 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::engine::fetcher::{self, FetchEvent, FetchTarget};
-use crate::engine::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
+use crate::engine::mesh::{Mesh, MeshInput};
 use crate::engine::output::{TrackReader, TrackWriter};
-use crate::engine::playlists::{Loaded, Loader, PlaylistEvent};
-use crate::engine::pump::{Pump, Step};
-use crate::engine::report::{PeerStats, StallMeter};
+use crate::engine::playlists::{Loader, PlaylistEvent};
+use crate::engine::pump::Pump;
+use crate::engine::report::StallMeter;
 use crate::engine::session::{Seek, Shared};
 use crate::engine::soundness::Soundness;
 use crate::engine::store::Store;
-use crate::engine::{Config, Event, P2pMode, SessionError, TrackInfo};
+use crate::engine::{Config, Event, P2pMode, SessionError};
 use crate::manifest::{Init, Timeline, Variant};
-use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
-use crate::net::http::{HttpClient, HttpConfig, Part};
+use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
 use crate::swarm::client::peer_id_from_random;
-use crate::swarm::identity::hls::{VariantAttributes, variant_properties};
-use crate::swarm::identity::{self, Scheme, StreamType};
-use crate::swarm::wire::{self, Decoded, Decoder};
-use crate::swarm::{InfoHash, PeerId, SegmentId};
-use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
+use crate::swarm::wire::{self, Decoder};
+use crate::swarm::{PeerId, SegmentId};
+use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, Viewer, ViewerConfig};
 
 /// How often playback's position is looked at and the statistics are written.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Fetched bytes that may wait for the driver before the responses are not read any more.
 const FETCH_EVENTS: usize = 64;
-
-/// The swarm is waited for so long: a tracker's answer and a connection take about a second.
-const SWARM_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Live segments in a row that could not be had before playback is given up.
-const MAX_SKIPS_IN_A_ROW: u32 = 5;
-
-/// An initialisation segment is small; more than this is something else.
-const MAX_INIT: usize = 4 << 20;
 
 type OnEvent = Box<dyn Fn(Event) + Send + Sync>;
 type InitResult = (Arc<Init>, Result<Bytes, SessionError>);
@@ -298,17 +286,6 @@ impl Driver {
 
     fn emit(&self, event: Event) {
         (self.on_event)(event);
-    }
-}
-
-fn variant_attributes(variant: &Variant) -> VariantAttributes<'_> {
-    VariantAttributes {
-        bandwidth: (variant.bandwidth > 0).then_some(variant.bandwidth),
-        average_bandwidth: variant.average_bandwidth,
-        codecs: variant.codecs.as_deref().unwrap_or_default(),
-        resolution: variant.resolution.map(|r| (r.width, r.height)),
-        frame_rate: variant.frame_rate.as_deref().unwrap_or_default(),
-        video_range: variant.video_range.as_deref().unwrap_or_default(),
     }
 }
 

@@ -2,7 +2,20 @@
 
 //! What goes out next, and what happens when it cannot be had.
 
-use super::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Driver;
+use crate::engine::pump::Step;
+use crate::engine::{Event, SessionError};
+use crate::manifest::{Init, Timeline};
+use crate::net::http::{HttpClient, Part};
+
+/// Live segments in a row that could not be had before playback is given up.
+const MAX_SKIPS_IN_A_ROW: u32 = 5;
+
+/// An initialisation segment is small; more than this is something else.
+const MAX_INIT: usize = 4 << 20;
 
 impl Driver {
     /// Hands over what can go out. True if there may be more to do.

@@ -2,7 +2,25 @@
 
 //! The swarm: joining it, and what peers say, send and are sent.
 
-use super::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use url::Url;
+
+use super::{Driver, settings};
+use crate::engine::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
+use crate::engine::{P2pMode, SessionError};
+use crate::manifest::Variant;
+use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
+use crate::swarm::identity::hls::{VariantAttributes, variant_properties};
+use crate::swarm::identity::{self, Scheme, StreamType};
+use crate::swarm::wire::{self, Decoded, Decoder};
+use crate::swarm::{InfoHash, SegmentId};
+use crate::viewer::PeerKey;
+
+/// The swarm is waited for so long: a tracker's answer and a connection take about a second.
+const SWARM_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Driver {
     pub(super) fn join_swarm(
@@ -125,5 +143,16 @@ impl Driver {
         if let Some(mesh) = &mut self.mesh {
             mesh.close(peer);
         }
+    }
+}
+
+fn variant_attributes(variant: &Variant) -> VariantAttributes<'_> {
+    VariantAttributes {
+        bandwidth: (variant.bandwidth > 0).then_some(variant.bandwidth),
+        average_bandwidth: variant.average_bandwidth,
+        codecs: variant.codecs.as_deref().unwrap_or_default(),
+        resolution: variant.resolution.map(|r| (r.width, r.height)),
+        frame_rate: variant.frame_rate.as_deref().unwrap_or_default(),
+        video_range: variant.video_range.as_deref().unwrap_or_default(),
     }
 }

@@ -2,7 +2,15 @@
 
 //! The presentation: loaded, reloaded, and where in it playback goes.
 
-use super::*;
+use std::time::Instant;
+
+use super::Driver;
+use crate::engine::playlists::{Loaded, PlaylistEvent};
+use crate::engine::session::Seek;
+use crate::engine::{Event, SessionError, TrackInfo};
+use crate::manifest::Timeline;
+use crate::swarm::SegmentId;
+use crate::viewer::SegmentSpec;
 
 impl Driver {
     pub(super) fn handle_playlist(

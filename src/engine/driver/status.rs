@@ -2,7 +2,12 @@
 
 //! A look at playback a few times a second, and the statistics.
 
-use super::*;
+use std::time::Instant;
+
+use url::Url;
+
+use super::Driver;
+use crate::engine::report::PeerStats;
 
 impl Driver {
     pub(super) fn tick(&mut self) {

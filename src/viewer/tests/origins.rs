@@ -13,7 +13,7 @@ fn asking() -> (Viewer, Instant, FetchId) {
     let now = Instant::now();
     let spec = SegmentSpec { id: SEGMENT, start: Duration::ZERO, duration: secs(4), size: None };
     viewer.handle_segments(vec![spec], false);
-    viewer.handle_seek(SEGMENT);
+    viewer.handle_seek(now, SEGMENT);
     let fetch = asked(&mut viewer, now).expect("a request").0;
     (viewer, now, fetch)
 }

@@ -225,6 +225,7 @@ impl World {
     }
 
     fn watch_playlist(&mut self, n: usize) {
+        let now = self.instant();
         let ids = self.visible(n);
         let Stream { segment, live, hold_back, .. } = self.stream;
         let specs: Vec<SegmentSpec> = ids
