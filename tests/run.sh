@@ -31,6 +31,23 @@ python_test() {
   GST_PLUGIN_PATH=$TARGET/plugins "$PYTHON" tests/test_python.py
 }
 
+# have_browser: false where it cannot be installed.
+have_browser() {
+  local packages=(chromium)
+  # The developer's own may be newer.
+  command -v node >/dev/null || packages+=(nodejs)
+  command -v npm >/dev/null || packages+=(npm)
+  (need_packages "${packages[@]}") &&
+    # What the packages' own install scripts do is for Node.js, not for browsers.
+    npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund
+}
+
+browser_test() {
+  collect_plugin debug
+  GST_PLUGIN_PATH=$TARGET/plugins P2PHLS_TRACKER=$TARGET/debug/p2phls-tracker \
+    "$PYTHON" tests/browser/test_browser.py
+}
+
 check "format" cargo fmt --check
 check "lints" cargo clippy --locked --all-targets --features tracker -- -D warnings
 check "scripts" scripts
@@ -38,12 +55,17 @@ check "tracker without GStreamer" cargo build --locked --no-default-features --f
 check "plugin" cargo build --locked --features tracker
 check "tests" cargo test --locked --features tracker --no-fail-fast
 check "Python" python_test
+if have_browser; then
+  check "browser" browser_test
+else
+  names+=("browser: Chromium or its npm packages could not be installed, see above") results+=(SKIPPED)
+fi
 
 say "summary"
 grep -E '^(test result:|Ran [0-9]+ tests?|OK$|FAILED \()' "$log/output" || true
 failed=0
 for n in "${!names[@]}"; do
   printf '%-8s%s\n' "${results[n]}" "${names[n]}"
-  [[ ${results[n]} == ok ]] || failed=1
+  [[ ${results[n]} != FAILED ]] || failed=1
 done
 exit "$failed"

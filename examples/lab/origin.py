@@ -16,6 +16,8 @@ error_log {run}/error.log;
 events {{ worker_connections 256; }}
 http {{
     types {{
+        text/html html;
+        text/javascript js mjs;
         application/vnd.apple.mpegurl m3u8;
         video/mp2t ts;
         video/mp4 mp4 m4s;
@@ -31,10 +33,13 @@ http {{
     fastcgi_temp_path {run}/fastcgi;
     uwsgi_temp_path {run}/uwsgi;
     scgi_temp_path {run}/scgi;
+    map $uri $cache_control {{ ~\\.m3u8$ no-cache; }}
     server {{
         listen 127.0.0.1:{port};
         root {root};
-        location ~ \\.m3u8$ {{ add_header Cache-Control no-cache; }}
+        add_header Cache-Control $cache_control;
+        # Pages of other servers may play it.
+        add_header Access-Control-Allow-Origin *;
     }}
 }}
 """
@@ -80,7 +85,8 @@ def free_port():
 def answers(port):
     try:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as error:
+        error.close()
         return True
     except OSError:
         return False

@@ -50,8 +50,8 @@ class Process:
         self.reader.start()
 
     def _read(self):
-        with open(self.log, "w") as log:
-            for line in self.popen.stdout:
+        with open(self.log, "w") as log, self.popen.stdout as lines:
+            for line in lines:
                 log.write(line)
                 log.flush()
                 if self.on_line:

@@ -15,12 +15,14 @@ class Viewer:
         self.output = directory / f"viewer{number}.ts"
         self.stats = {}
         words = [f"{name}={value}" for name, value in properties.items()]
+        # A player reads seconds ahead, not the whole stream.
+        queue = ["queue", "max-size-bytes=1000000", "max-size-buffers=0", "max-size-time=0"]
         pipeline = [
             *("p2phlssrc", f"location={location}", "stats-interval=500", *words, "!", "tee", "name=bytes"),
             # The container's bytes as they come, for comparing.
-            *("bytes.", "!", "queue", "!", "filesink", "buffer-mode=unbuffered", f"location={self.output}"),
+            *("bytes.", "!", *queue, "!", "filesink", "buffer-mode=unbuffered", f"location={self.output}"),
             # Real playback: it decodes, and its clock says how fast the source may go.
-            *("bytes.", "!", "queue", "!", "decodebin3", "name=decode"),
+            *("bytes.", "!", *queue, "!", "decodebin3", "name=decode"),
             *("decode.", "!", "video/x-raw", "!", "queue", "!", "fakesink", "sync=true"),
             *("decode.", "!", "audio/x-raw", "!", "queue", "!", "fakesink", "sync=true"),
         ]

@@ -79,6 +79,9 @@ impl Run {
             failed: AtomicBool::new(false),
             director: Mutex::default(),
         });
+        if let Some(seek) = &early {
+            run.announce(seek);
+        }
         let interval = Duration::from_millis(settings.stats_interval.into());
         let thread = director::spawn(run.clone(), messages, interval);
         *run.director.lock().unwrap() = Some((sender, thread));
@@ -157,7 +160,12 @@ impl Run {
     pub fn begin(&self) -> gst::Seqnum {
         let mut seeks = self.seeks.lock().unwrap();
         if let Some(seek) = seeks.pending.take() {
-            self.go_to(&seek, &[]);
+            let reach = self.seekable();
+            match seek.absolute().filter(|to| reach.is_some_and(|(start, end)| (start..=end).contains(to))) {
+                // The session is there already; to send it there again would stop its fetches.
+                Some(position) => self.place(&seek, position, &[]),
+                None => self.go_to(&seek, &[]),
+            }
         }
         seeks.last.unwrap_or_else(gst::Seqnum::next)
     }
@@ -172,6 +180,7 @@ impl Run {
             return true;
         }
         if !seeks.streaming {
+            self.announce(&seek);
             seeks.pending = Some(seek);
             return true;
         }
@@ -195,14 +204,25 @@ impl Run {
         true
     }
 
+    /// Lets the session fetch from where a seek goes before there is anything to flush.
+    fn announce(&self, seek: &Seek) {
+        if let (Some(session), Some(position)) = (self.session(), seek.absolute()) {
+            session.seek(position);
+        }
+    }
+
     /// Moves session and tracks to a seek's target; no track streams.
     fn go_to(&self, seek: &Seek, tracks: &[Arc<Track>]) {
         let (Some(session), Some(element)) = (self.session(), self.element.upgrade()) else { return };
-        let end = self.end();
         let now = self.timeline.playback(&element).map_or(Duration::ZERO, |playback| playback.position);
-        let position = session.seek(seek.target(end, now));
+        self.place(seek, session.seek(seek.target(self.end(), now)), tracks);
+    }
+
+    /// Has a seek's segment begin at `position`, where the session is.
+    fn place(&self, seek: &Seek, position: Duration, tracks: &[Arc<Track>]) {
+        let Some(element) = self.element.upgrade() else { return };
         let old = self.segment().unwrap_or_default();
-        let segment = seek.segment(&old, position, end);
+        let segment = seek.segment(&old, position, self.end());
         gst::info!(CAT, obj = element, "Going to {}, playing {segment:?}", clock_time(position));
         self.timeline.replace(segment.clone(), &element);
         for track in tracks {

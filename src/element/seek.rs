@@ -87,6 +87,14 @@ impl Seek {
         self.start.resolve(end).map_or(now, Duration::from)
     }
 
+    /// The position to go to, if it depends on nothing.
+    pub fn absolute(&self) -> Option<Duration> {
+        match self.start {
+            Target::At(time) => Some(time.into()),
+            Target::Keep | Target::FromEnd(_) => None,
+        }
+    }
+
     /// The segment to play when the session has gone to `start`.
     pub fn segment(&self, old: &Segment, start: Duration, end: Option<Duration>) -> Segment {
         let start = clock_time(start);

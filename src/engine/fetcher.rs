@@ -55,6 +55,9 @@ impl FetchTarget {
     }
 }
 
+/// What goes on for longer than this is no segment, but something that does not end.
+const MAX_SEGMENT: u64 = 1 << 30;
+
 /// Starts a request for the segment from `offset` on. What comes of it is sent to `events`; when these
 /// are not taken, the response is not read.
 pub fn spawn(
@@ -82,27 +85,45 @@ async fn run(
     offset: u64,
     events: &mpsc::Sender<FetchEvent>,
 ) -> Result<(), HttpError> {
-    let mut body = http.open(&target.url, target.part(offset), false).await?;
+    let url = || target.url.to_string();
+    let part = target.part(offset);
+    if part.length == Some(0) {
+        // No Range header can ask for nothing.
+        let total = target.range.map(|range| range.length);
+        let _ = events.send(FetchEvent::Started { fetch, offset, total }).await;
+        return Ok(());
+    }
+    let mut body = http.open(&target.url, part, false).await?;
     let first = target.range.map_or(0, |range| range.offset);
-    // A server that does not know ranges sends the whole resource: fine if that is the segment.
-    let offset = body.offset.checked_sub(first);
-    let offset = offset.ok_or_else(|| HttpError::WrongRange { url: target.url.to_string() })?;
+    // A server that does not know ranges sends the whole resource: fine if that is where the segment begins.
+    let offset = body.offset.checked_sub(first).ok_or_else(|| HttpError::NoRanges { url: url() })?;
     let total = target.range.map(|range| range.length).or(body.total);
     if events.send(FetchEvent::Started { fetch, offset, total }).await.is_err() {
         return Ok(());
     }
-    while let Some(bytes) = body.chunk().await? {
+    // Where the segment is a part, a server may go on after it.
+    let mut left = target.range.map_or(MAX_SEGMENT, |range| range.length).saturating_sub(offset);
+    while left > 0
+        && let Some(mut bytes) = body.chunk().await?
+    {
+        bytes.truncate(left.try_into().unwrap_or(usize::MAX));
+        left -= bytes.len() as u64;
         if events.send(FetchEvent::Bytes { fetch, bytes }).await.is_err() {
             return Ok(());
         }
     }
-    Ok(())
+    match target.range {
+        None if left == 0 => Err(HttpError::TooLarge { url: url(), limit: MAX_SEGMENT as usize }),
+        _ => Ok(()),
+    }
 }
 
 fn classify(error: &HttpError) -> FetchFailure {
     match error {
         HttpError::Status { status: 404 | 410, .. } => FetchFailure::NotFound,
-        HttpError::Status { status: 401 | 403, .. } => FetchFailure::Refused,
+        HttpError::Status { status: 401 | 403, .. }
+        | HttpError::NoRanges { .. }
+        | HttpError::TooLarge { .. } => FetchFailure::Refused,
         _ => FetchFailure::Failed,
     }
 }

@@ -164,7 +164,7 @@ impl From<HttpError> for SessionError {
         match error {
             HttpError::Status { status: 404 | 410, .. } => Self::NotFound(text),
             HttpError::Status { status: 401 | 403, .. } => Self::NotAuthorized(text),
-            HttpError::TooLarge { .. } => Self::Format(text),
+            HttpError::TooLarge { .. } | HttpError::NoRanges { .. } => Self::Format(text),
             _ => Self::Connection(text),
         }
     }

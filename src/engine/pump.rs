@@ -19,7 +19,7 @@ pub enum Step {
     Cursor(SegmentId),
     /// It cannot go on without this initialisation segment.
     NeedInit(Arc<Init>),
-    /// It left out so many segments: live playback had fallen behind the playlist, or they were gaps.
+    /// It left out so many segments: live playback had fallen behind the playlist, or they were gaps or empty.
     Skipped(u64),
     /// The first byte has gone out.
     FirstByte,
@@ -98,6 +98,17 @@ impl Pump {
         }
     }
 
+    /// The origin began anew: what was going out has no continuation.
+    pub fn restart(&mut self, timeline: &Timeline) {
+        self.inits.clear();
+        self.last = None;
+        let first = timeline.at(timeline.start_position()).or(timeline.segments().front());
+        if let Some(first) = first.filter(|_| self.cursor.is_some()) {
+            self.move_to(first.number);
+            self.discontinuity = true;
+        }
+    }
+
     /// Ready when the reader can take more.
     pub async fn writable(&self) {
         self.writer.writable().await;
@@ -130,6 +141,10 @@ impl Pump {
         }
         let id = SegmentId(cursor);
         let (available, whole) = readable(id);
+        if whole && available == 0 {
+            self.skip();
+            return Some(Step::Skipped(1));
+        }
         if !self.started {
             if available == 0 {
                 return None;

@@ -14,7 +14,7 @@ use super::tls::TlsError;
 /// Why a request failed, in words for the user.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HttpError {
-    #[error("{url}: the server answered {status}")]
+    #[error("{url}: the server answered {status}{}", advice(*.status))]
     Status { url: String, status: u16 },
     #[error("{url}: {reason}")]
     Connection { url: String, reason: String },
@@ -24,6 +24,8 @@ pub enum HttpError {
     TooLarge { url: String, limit: usize },
     #[error("{url}: the server sent another byte range than asked for")]
     WrongRange { url: String },
+    #[error("{url}: the server ignores byte ranges, and this stream cannot be played without them")]
+    NoRanges { url: String },
 }
 
 /// What a client cannot be made with.
@@ -36,6 +38,9 @@ pub enum ClientError {
     #[error("HTTP cannot be set up: {0}")]
     Setup(String),
 }
+
+/// HTTP/2 connections in use are probed this often.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What each request is made with.
 #[derive(Clone, Debug)]
@@ -87,6 +92,9 @@ impl HttpClient {
             .user_agent(agent)
             .default_headers(headers)
             .connect_timeout(config.timeout)
+            // Else a connection that has died unnoticed is used again.
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(config.timeout)
             .redirect(reqwest::redirect::Policy::limited(10))
             .tls_backend_preconfigured(tls)
             .build()
@@ -94,17 +102,27 @@ impl HttpClient {
         Ok(Self { client, timeout: config.timeout })
     }
 
-    /// Fetches a small resource whole, compressed if the server can. Gives it with the URL that it came
-    /// from in the end.
+    /// Fetches a small resource, or a small part of one. Gives it with the URL that it came from in the end.
     pub async fn get(&self, url: &Url, part: Part, limit: usize) -> Result<(Url, Bytes), HttpError> {
-        let mut body = self.open(url, part, true).await?;
-        let too_large = || HttpError::TooLarge { url: url.to_string(), limit };
+        // Whether a range counts compressed bytes is for each server to guess.
+        let compressed = part == Part::default();
+        let mut body = self.open(url, part, compressed).await?;
+        if body.offset != part.offset {
+            return Err(HttpError::NoRanges { url: url.to_string() });
+        }
+        let wanted = part.length.map_or(usize::MAX, |length| length.try_into().unwrap_or(usize::MAX));
         let mut whole = BytesMut::new();
-        while let Some(chunk) = body.chunk().await? {
-            if whole.len() + chunk.len() > limit {
-                return Err(too_large());
+        // A server that does not know ranges goes on after what was asked for.
+        while whole.len() < wanted
+            && let Some(chunk) = body.chunk().await?
+        {
+            whole.extend_from_slice(&chunk[..chunk.len().min(wanted - whole.len())]);
+            if whole.len() > limit {
+                return Err(HttpError::TooLarge { url: url.to_string(), limit });
             }
-            whole.extend_from_slice(&chunk);
+        }
+        if part.length.is_some() && whole.len() < wanted {
+            return Err(HttpError::WrongRange { url: url.to_string() });
         }
         Ok((body.response.url().clone(), whole.freeze()))
     }
@@ -114,7 +132,7 @@ impl HttpClient {
         let mut request = self.client.get(url.clone());
         let ranged = part != Part::default();
         if ranged {
-            let last = part.length.map(|length| (part.offset + length).saturating_sub(1));
+            let last = part.length.map(|length| part.offset.saturating_add(length).saturating_sub(1));
             let last = last.map(|last| last.to_string()).unwrap_or_default();
             request = request.header(RANGE, format!("bytes={}-{last}", part.offset));
         }
@@ -125,7 +143,7 @@ impl HttpClient {
         let sent = tokio::time::timeout(self.timeout, request.send()).await;
         let response = sent
             .map_err(|_| HttpError::TimedOut { url: url.to_string(), waited: self.timeout })?
-            .map_err(|error| connection(url, &error))?;
+            .map_err(|error| failure(url, &error, self.timeout))?;
         let status = response.status();
         let (offset, total) = match status {
             StatusCode::PARTIAL_CONTENT if ranged => {
@@ -139,7 +157,11 @@ impl HttpClient {
                 (first, total)
             }
             status if status.is_success() => (0, response.content_length()),
-            status => return Err(HttpError::Status { url: url.to_string(), status: status.as_u16() }),
+            status => {
+                // Where redirects led to says more than where they began.
+                let url = response.url().to_string();
+                return Err(HttpError::Status { url, status: status.as_u16() });
+            }
         };
         Ok(Body { response, timeout: self.timeout, offset, total })
     }
@@ -150,7 +172,7 @@ impl Body {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
         let url = self.response.url().clone();
         match tokio::time::timeout(self.timeout, self.response.chunk()).await {
-            Ok(chunk) => chunk.map_err(|error| connection(&url, &error)),
+            Ok(chunk) => chunk.map_err(|error| failure(&url, &error, self.timeout)),
             Err(_) => Err(HttpError::TimedOut { url: url.to_string(), waited: self.timeout }),
         }
     }
@@ -163,8 +185,50 @@ fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
     Some((first.trim().parse().ok()?, total.trim().parse().ok()))
 }
 
-fn connection(url: &Url, error: &reqwest::Error) -> HttpError {
-    HttpError::Connection { url: url.to_string(), reason: describe(error) }
+/// What the user can do about it.
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 => ": it asks for a login; extra-headers can carry one (Authorization)",
+        403 => {
+            ": it refuses; is the address out of date, or does it want certain extra-headers or a user-agent?"
+        }
+        404 | 410 => ": there is nothing at this address (any more)",
+        416 => ": the resource ends before the bytes asked for",
+        429 => ": it has had too many requests",
+        500.. => ": the server is in trouble; try again later",
+        _ => "",
+    }
+}
+
+fn failure(url: &Url, error: &reqwest::Error, timeout: Duration) -> HttpError {
+    let url = error.url().unwrap_or(url);
+    match error.is_timeout() {
+        true => HttpError::TimedOut { url: url.to_string(), waited: timeout },
+        false => HttpError::Connection { url: url.to_string(), reason: explain(url, error) },
+    }
+}
+
+/// Says in the user's words what the network, the resolver or TLS say in theirs.
+fn explain(url: &Url, error: &reqwest::Error) -> String {
+    let cause = describe(error);
+    let host = url.host_str().unwrap_or_default();
+    if error.is_body() || error.is_decode() {
+        return format!("the response broke off: {cause}");
+    }
+    if !error.is_connect() {
+        return cause;
+    }
+    if cause.contains("invalid peer certificate") {
+        return format!(
+            "the certificate of {host} is not trusted ({cause}); ssl-ca-file adds an authority, \
+             ssl-strict=false takes any certificate"
+        );
+    }
+    if cause.contains("lookup") {
+        return format!("the host {host} cannot be found ({cause})");
+    }
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("no connection to {host}, port {port}: {cause}")
 }
 
 /// The innermost cause says what happened; the outer ones only where.

@@ -108,6 +108,17 @@ impl Peer {
         self.http_loading.contains(&segment)
     }
 
+    /// The peer has said at least once what it holds.
+    pub fn has_announced(&self) -> bool {
+        self.announced
+    }
+
+    /// What it said it holds is of no use any more.
+    pub fn forget_holdings(&mut self) {
+        self.loaded.clear();
+        self.http_loading.clear();
+    }
+
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
         self.loaded.last().max(self.http_loading.last()).copied()

@@ -14,7 +14,7 @@ use crate::swarm::SegmentId;
 pub enum FetchFailure {
     /// 404 or 410.
     NotFound,
-    /// 401 or 403: asking again will not help.
+    /// 401, 403 or no ranges: asking again will not help.
     Refused,
     /// Anything else: the server's errors, the network's, time-outs, bodies cut short.
     Failed,
@@ -50,6 +50,12 @@ impl Viewer {
         work.first_byte = Some(now);
         self.http.record_latency(now.saturating_duration_since(work.started));
         let Some(total) = total else { return true };
+        if holding.total_trusted && holding.total != Some(total) && holding.have > 0 {
+            // The origin has put something else in its place: begin anew rather than join the two.
+            self.evict(segment);
+            self.dirty = true;
+            return false;
+        }
         let known = holding.total.replace(total);
         holding.total_trusted = true;
         if known.is_some_and(|known| known != total) && holding.have > holding.trusted {
@@ -110,7 +116,12 @@ impl Viewer {
             self.cancel_http(segment);
             return None;
         }
+        let before = (holding.have, holding.trusted);
         let placement = holding.place_http(offset, len);
+        let useful = before != (holding.have, holding.trusted);
+        if let Some(work) = holding.http.as_mut().filter(|_| useful) {
+            work.useful = true;
+        }
         self.counters.wasted_bytes += placement.wasted();
         self.complete_if_whole(now, segment);
         Some((segment, placement))
@@ -121,16 +132,20 @@ impl Viewer {
         let Some(segment) = self.segment_of(fetch) else { return };
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let Some(work) = holding.http else { return };
-        match holding.total {
-            Some(total) if work.next < total => {
-                return self.handle_http_failure(now, fetch, FetchFailure::Failed);
-            }
-            _ => {
-                holding.total = Some(work.next);
-                holding.total_trusted = true;
-            }
+        if holding.total_trusted && holding.total.is_some_and(|total| work.next < total) {
+            return self.handle_http_failure(now, fetch, FetchFailure::Failed);
         }
+        holding.total = Some(work.next);
+        holding.total_trusted = true;
+        let (have, trusted) = (holding.have, holding.trusted);
         self.learn_from(now, segment);
+        if trusted > work.next {
+            // It is shorter than it was: something else has been put in its place.
+            return self.evict(segment);
+        }
+        if have > work.next {
+            self.reject(segment, "gave a wrong size");
+        }
         self.complete_if_whole(now, segment);
         self.dirty = true;
     }
@@ -139,25 +154,17 @@ impl Viewer {
     pub fn handle_http_failure(&mut self, now: Instant, fetch: FetchId, failure: FetchFailure) {
         let Some(segment) = self.segment_of(fetch) else { return };
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
-        let progressed = holding.http.take().is_some_and(|work| work.received > 0);
+        let progressed = holding.http.take().is_some_and(|work| work.useful);
         // A server that breaks off now and then but goes on is bad, not dead.
         holding.failures = if progressed { 1 } else { holding.failures + 1 };
-        let doubling = 2u32.saturating_pow(holding.failures.saturating_sub(1).min(5));
+        let doubling = 2u32.saturating_pow(holding.failures.saturating_sub(1).min(6));
         holding.not_before = Some(now + BACKOFF * doubling);
-        let failures = holding.failures;
+        // What is not needed yet is asked for now and then all the same.
+        let hopeless = failure == FetchFailure::Refused || holding.failures > self.config.retries;
+        holding.given_up = hopeless.then_some(failure);
         self.refuse_uploads(segment);
         self.announce_soon(now);
         self.dirty = true;
-        if failure == FetchFailure::Refused || failures > self.config.retries {
-            if let Some(holding) = self.holdings.get_mut(&segment) {
-                holding.exhausted = true;
-            }
-            // Peers may still have it; if none does, there is no hope left.
-            let hope = self.peers.values().any(|p| p.state.holds(segment));
-            if !hope {
-                self.actions.push_back(Action::Unavailable { segment, failure });
-            }
-        }
     }
 
     /// The segment that a request is for, while it is of interest.

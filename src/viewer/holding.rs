@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use super::{FetchId, PeerKey};
+use super::{FetchFailure, FetchId, PeerKey};
 
 /// An HTTP request under way.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub struct HttpWork {
     pub first_byte: Option<Instant>,
     /// Bytes it has brought.
     pub received: u64,
+    /// Some of them were new.
+    pub useful: bool,
 }
 
 /// A transfer from a peer under way.
@@ -64,8 +66,10 @@ pub struct Holding {
     pub failures: u32,
     /// Do not ask HTTP again before.
     pub not_before: Option<Instant>,
-    /// HTTP has failed for good.
-    pub exhausted: bool,
+    /// HTTP has failed as often as it may.
+    pub given_up: Option<FetchFailure>,
+    /// The driver knows that the segment cannot be had.
+    pub reported: bool,
 }
 
 /// Where bytes that arrived belong.
@@ -97,7 +101,8 @@ impl Holding {
             transfer: None,
             failures: 0,
             not_before: None,
-            exhausted: false,
+            given_up: None,
+            reported: false,
         }
     }
 
@@ -107,7 +112,8 @@ impl Holding {
 
     /// Nothing is held and nobody is at work: the entry can go.
     pub fn is_idle_and_empty(&self) -> bool {
-        self.have == 0 && self.http.is_none() && self.transfer.is_none() && self.failures == 0
+        let partial = self.state == State::Partial;
+        partial && self.have == 0 && self.http.is_none() && self.transfer.is_none() && self.failures == 0
     }
 
     /// Bytes that may be shown now.

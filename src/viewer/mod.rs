@@ -95,6 +95,10 @@ pub struct Viewer {
     swarm_forming: bool,
     /// The segment that goes out next or is going out.
     cursor: Option<SegmentId>,
+    /// Since when.
+    cursor_since: Option<Instant>,
+    /// Where the output began.
+    origin: Duration,
     clock: Option<Clock>,
     holdings: BTreeMap<SegmentId, Holding>,
     peers: BTreeMap<PeerKey, RemotePeer>,
@@ -124,6 +128,8 @@ impl Viewer {
             live: false,
             swarm_forming: false,
             cursor: None,
+            cursor_since: None,
+            origin: Duration::ZERO,
             clock: None,
             holdings: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -154,16 +160,17 @@ impl Viewer {
     }
 
     /// The output has come to `segment`: it and those after it are wanted.
-    pub fn handle_cursor(&mut self, segment: SegmentId) {
+    pub fn handle_cursor(&mut self, now: Instant, segment: SegmentId) {
         self.cursor = Some(segment);
+        self.cursor_since = Some(now);
         self.dirty = true;
     }
 
     /// The output jumps to `segment`, at the start or for a seek: nothing waits.
-    pub fn handle_seek(&mut self, segment: SegmentId) {
-        self.cursor = Some(segment);
+    pub fn handle_seek(&mut self, now: Instant, segment: SegmentId) {
+        self.handle_cursor(now, segment);
         self.clock = None;
-        self.dirty = true;
+        self.origin = self.ahead().first().map_or(Duration::ZERO, |first| first.start);
         let wanted: Vec<SegmentId> = self.wanted().iter().map(|s| s.id).collect();
         let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
         for id in held.into_iter().filter(|id| !wanted.contains(id)) {
@@ -172,7 +179,8 @@ impl Viewer {
         }
         for holding in self.holdings.values_mut() {
             // A new start is a new chance.
-            holding.exhausted = false;
+            holding.given_up = None;
+            holding.reported = false;
             holding.failures = 0;
             holding.not_before = None;
         }
@@ -189,6 +197,9 @@ impl Viewer {
         let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
         for segment in held {
             self.evict(segment);
+        }
+        for peer in self.peers.values_mut() {
+            peer.state.forget_holdings();
         }
     }
 

@@ -4,7 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::holding::State;
 use super::{Action, PeerKey, Placement, Viewer};
 use crate::swarm::{Command, Notice, Peer, PeerId, SegmentId};
 use crate::switcher::{DeliveryEstimate, ThroughputMeter};
@@ -79,7 +78,7 @@ impl Viewer {
             Notice::Header { segment, offset, size } => {
                 // Only what brings the segment nearer is progress: a peer that talks much is still silent.
                 peer.last_progress = now;
-                self.take_header(key, segment, offset, size);
+                self.take_header(now, key, segment, offset, size);
             }
             Notice::Completed { segment } => {
                 peer.state.note_success();
@@ -145,7 +144,7 @@ impl Viewer {
         self.peers.iter_mut().map(report).collect()
     }
 
-    fn take_header(&mut self, key: PeerKey, segment: SegmentId, offset: u64, size: u64) {
+    fn take_header(&mut self, now: Instant, key: PeerKey, segment: SegmentId, offset: u64, size: u64) {
         let largest = self.config.max_memory / 4;
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let total = offset.saturating_add(size);
@@ -156,7 +155,12 @@ impl Viewer {
                 self.drop_peer(key, "gave a wrong size");
             }
             // Two peers disagree. Who is right shows when the origin is asked; do not mix their bytes.
-            Some(_) => self.forget_transfer(key, segment),
+            Some(_) => {
+                if let Some(peer) = self.peers.get_mut(&key) {
+                    peer.state.note_failure(now, segment);
+                }
+                self.forget_transfer(key, segment);
+            }
             None if total > largest || size == 0 => {
                 self.counters.banned_peers += 1;
                 self.drop_peer(key, "gave an absurd size");
@@ -193,7 +197,6 @@ impl Viewer {
         {
             holding.transfer = None;
         }
-        self.report_if_hopeless(segment);
     }
 
     /// The peer has been silent for too long.
@@ -239,28 +242,10 @@ impl Viewer {
     }
 
     fn end_transfers_of(&mut self, key: PeerKey) {
-        let mut ended = Vec::new();
-        for (id, holding) in &mut self.holdings {
+        for holding in self.holdings.values_mut() {
             if holding.transfer.is_some_and(|t| t.peer == key) {
                 holding.transfer = None;
-                ended.push(*id);
             }
-        }
-        for segment in ended {
-            self.report_if_hopeless(segment);
-        }
-    }
-
-    /// HTTP had given the segment up, and now the last peer has too.
-    fn report_if_hopeless(&mut self, segment: SegmentId) {
-        let Some(holding) = self.holdings.get(&segment) else { return };
-        let hopeless = holding.exhausted
-            && holding.state == State::Partial
-            && holding.transfer.is_none()
-            && !self.peers.values().any(|p| p.state.holds(segment));
-        if hopeless {
-            let failure = super::FetchFailure::Failed;
-            self.actions.push_back(Action::Unavailable { segment, failure });
         }
     }
 

@@ -15,6 +15,12 @@ const MAX_TRANSFERS: usize = 6;
 /// HTTP requests for segments at the same time. More would slow the one that is needed first.
 const MAX_FETCHES: usize = 2;
 
+/// A player may want so much before it shows anything; it does not wait for a swarm that is still forming.
+const PREROLL: Duration = Duration::from_secs(8);
+
+/// What a player that stands still waits for may take so long to come from peers.
+const PREROLL_PATIENCE: Duration = Duration::from_secs(3);
+
 /// A peer that is silent for so long has failed: less than the 2 s after which p2p-media-loader's own
 /// peers give up, so that whoever waits for us still has time to hear from us.
 const SILENCE: Duration = Duration::from_millis(1500);
@@ -46,6 +52,7 @@ impl Viewer {
     /// One pass over all that is wanted.
     pub(super) fn plan(&mut self, now: Instant) {
         self.give_up_on_silent_peers(now);
+        self.report_what_cannot_be_had();
         let policy = self.policy();
         for spec in self.wanted() {
             let holding = self.holdings.entry(spec.id).or_insert_with(|| Holding::new(spec.size));
@@ -63,8 +70,9 @@ impl Viewer {
             };
             match choice {
                 Choice::WaitUntilSlack(at) => {
-                    // While paused slack does not run down, and waiting costs nothing.
-                    if at < slack && self.clock.is_none_or(|clock| clock.playing) {
+                    // While paused only the cursor's slack runs down; the others lose nothing by waiting.
+                    let runs = self.clock.is_none_or(|clock| clock.playing) || self.cursor == Some(spec.id);
+                    if at < slack && runs {
                         self.wake_at(now + (slack - at));
                     }
                 }
@@ -88,24 +96,30 @@ impl Viewer {
     }
 
     fn is_waiting_for_swarm(&self) -> bool {
-        self.swarm_forming && self.peers.is_empty()
+        // A peer of which nobody knows yet what it holds is not there yet.
+        self.swarm_forming && !self.peers.values().any(|p| p.state.has_announced())
     }
 
     /// Time until playback needs a segment.
     fn slack(&self, now: Instant, spec: &SegmentSpec) -> Duration {
-        // While playback stands still its position says nothing of when the next bytes are needed: a
-        // decoder may be waiting for them before anything can be shown.
-        let stands = self.clock.is_none_or(|clock| !clock.playing);
-        if stands && self.cursor == Some(spec.id) {
-            return Duration::ZERO;
-        }
         let position = match self.clock {
             Some(clock) if clock.playing => clock.position + now.saturating_duration_since(clock.at),
             Some(clock) => clock.position,
-            // Nothing is shown yet: what goes out first is needed first.
-            None => self.ahead().first().map_or(Duration::ZERO, |first| first.start),
+            None => self.origin,
         };
-        spec.start.saturating_sub(position)
+        let slack = spec.start.saturating_sub(position);
+        let stands = self.clock.is_none_or(|clock| !clock.playing);
+        if !stands || self.cursor != Some(spec.id) {
+            return slack;
+        }
+        // While playback stands still its position says little of when the next bytes are needed: a decoder
+        // may be waiting for them before anything can be shown. So the first seconds are urgent, and what
+        // follows becomes so.
+        if slack < PREROLL && self.is_waiting_for_swarm() {
+            return Duration::ZERO;
+        }
+        let waited = self.cursor_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        slack.min(PREROLL_PATIENCE).saturating_sub(waited)
     }
 
     pub(super) fn size_guess(&self, spec: &SegmentSpec) -> u64 {
@@ -178,11 +192,13 @@ impl Viewer {
     fn ask_http(&mut self, now: Instant, spec: &SegmentSpec, hedge: bool) {
         let fetches = self.holdings.values().filter(|h| h.http.is_some()).count();
         let limit = if self.first_fetch_is_pressed(now) { 1 } else { MAX_FETCHES };
-        if fetches >= limit {
+        // What goes out now does not wait behind what goes out later.
+        let overtakes = self.cursor == Some(spec.id) && fetches <= MAX_FETCHES;
+        if fetches >= limit && !overtakes {
             return; // Looked at again when one of them ends.
         }
         let Some(holding) = self.holdings.get_mut(&spec.id) else { return };
-        if holding.exhausted {
+        if holding.reported {
             return;
         }
         if let Some(at) = holding.not_before.filter(|at| *at > now) {
@@ -192,7 +208,14 @@ impl Viewer {
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         let offset = holding.have;
-        holding.http = Some(HttpWork { fetch, next: offset, started: now, first_byte: None, received: 0 });
+        holding.http = Some(HttpWork {
+            fetch,
+            next: offset,
+            started: now,
+            first_byte: None,
+            received: 0,
+            useful: false,
+        });
         if hedge {
             self.counters.hedges += 1;
         }
@@ -207,6 +230,21 @@ impl Viewer {
         let missing = self.size_guess(spec).saturating_sub(first.map_or(0, |(_, h)| h.have));
         let need = self.http.pessimistic(missing).unwrap_or(spec.duration);
         self.slack(now, spec) <= need + self.config.policy.margin
+    }
+
+    /// The output has come to a segment that HTTP has given up and nobody else holds.
+    fn report_what_cannot_be_had(&mut self) {
+        let Some(segment) = self.cursor else { return };
+        let held_by_peer = self.peers.values().any(|p| p.state.holds(segment));
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
+        let at_work = holding.http.is_some() || holding.transfer.is_some();
+        if holding.state != State::Partial || at_work || held_by_peer || holding.reported {
+            return;
+        }
+        if let Some(failure) = holding.given_up {
+            holding.reported = true;
+            self.actions.push_back(Action::Unavailable { segment, failure });
+        }
     }
 
     fn give_up_on_silent_peers(&mut self, now: Instant) {

@@ -63,6 +63,7 @@ impl Sink {
 
 /// A pipeline with the element in it; stops when dropped.
 pub struct Player {
+    consumer: Consumer,
     pub pipeline: gst::Pipeline,
     pub video: Sink,
     pub audio: Sink,
@@ -107,6 +108,11 @@ impl Player {
                     if matches!(consumer, Consumer::Uridecodebin) { "uridecodebin" } else { "uridecodebin3" };
                 let bin = make(name);
                 bin.set_property("uri", uri);
+                if matches!(consumer, Consumer::Uridecodebin3) {
+                    // Fragments with all their video before their sound need it since 1.24, over
+                    // any source.
+                    bin.set_property("use-buffering", true);
+                }
                 on_source(&bin, found);
                 around(&bin, &video, &audio)
             }
@@ -120,7 +126,7 @@ impl Player {
                 pipeline
             }
         };
-        Self { pipeline, video, audio, source }
+        Self { consumer, pipeline, video, audio, source }
     }
 
     /// The element, once the player has made it.
@@ -144,11 +150,11 @@ impl Player {
         let kinds = [kind, gst::MessageType::Error];
         let message = bus
             .timed_pop_filtered(gst::ClockTime::from_seconds(30), &kinds)
-            .unwrap_or_else(|| panic!("no {kind:?} in 30 s"));
+            .unwrap_or_else(|| panic!("{:?}: no {kind:?} in 30 s", self.consumer));
         if let gst::MessageView::Error(error) = message.view()
             && kind != gst::MessageType::Error
         {
-            panic!("waiting for {kind:?}: {} ({:?})", error.error(), error.debug());
+            panic!("{:?}: waiting for {kind:?}: {} ({:?})", self.consumer, error.error(), error.debug());
         }
         message
     }
@@ -194,8 +200,10 @@ fn around(bin: &gst::Element, video: &Sink, audio: &Sink) -> gst::Pipeline {
 /// Links pads as they come to `targets`: with two, video to the first and audio to the second.
 fn link_when_added(element: &gst::Element, targets: Vec<gst::Element>) {
     element.connect_pad_added(move |_, pad| {
+        // By its name where the player is new, by its caps, which may come later there, where it is old.
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let audio = caps.structure(0).is_some_and(|caps| caps.name().starts_with("audio/"));
+        let audio = pad.name().starts_with("audio")
+            || caps.structure(0).is_some_and(|caps| caps.name().starts_with("audio/"));
         let target = &targets[if targets.len() > 1 && audio { 1 } else { 0 }];
         let sink = target.static_pad("sink").expect("a sink pad");
         if !sink.is_linked() {

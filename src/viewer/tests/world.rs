@@ -225,6 +225,7 @@ impl World {
     }
 
     fn watch_playlist(&mut self, n: usize) {
+        let now = self.instant();
         let ids = self.visible(n);
         let Stream { segment, live, hold_back, .. } = self.stream;
         let specs: Vec<SegmentSpec> = ids
@@ -247,7 +248,7 @@ impl World {
             let id = SegmentId(if live { ids.end - i64::from(hold_back) } else { ids.start });
             (node.cursor, node.first) = (Some(id), Some(id));
             node.position = segment * id.0 as u32;
-            node.viewer.handle_seek(id);
+            node.viewer.handle_seek(now, id);
         }
     }
 
@@ -270,7 +271,7 @@ impl World {
         while node.viewer.readable(cursor).1 {
             cursor = SegmentId(cursor.0 + 1);
             node.cursor = Some(cursor);
-            node.viewer.handle_cursor(cursor);
+            node.viewer.handle_cursor(now, cursor);
             if node.startup.is_none() {
                 node.startup = Some(self.now - node.joins);
                 node.playing = true;

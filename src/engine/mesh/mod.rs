@@ -5,6 +5,8 @@
 //! Whoever owns the mesh takes inputs from [`Mesh::next`] and gives them to [`Mesh::handle`]; slow
 //! work (gathering candidates, connecting) goes on in tasks that report as inputs too.
 
+mod links;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +16,12 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use url::Url;
 
+use links::Links;
+
 use crate::net::data_channel::{Connector, Link, LinkEvent, LinkSender, Offer, RtcError};
 use crate::net::tracker_client::{OFFER_LIFETIME, TrackerClient, TrackerConfig, TrackerEvent, TrackerHandle};
 use crate::swarm::ids::OfferId;
-use crate::swarm::{Client, InfoHash, PeerId};
+use crate::swarm::{InfoHash, PeerId};
 use crate::viewer::PeerKey;
 
 /// Who we are, and where the others are found.
@@ -50,7 +54,7 @@ pub enum MeshInput {
 }
 
 /// What the mesh tells its owner.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum MeshEvent {
     /// A channel to a peer is open and the only one to it.
     Opened(PeerKey, PeerId),
@@ -67,21 +71,6 @@ const INPUTS: usize = 256;
 
 const TICK: Duration = Duration::from_secs(1);
 
-/// A browser says at once what it holds, unless its upload is switched off: then silence for this long
-/// is as good.
-const ADOPTION: Duration = Duration::from_secs(2);
-
-struct Entry {
-    peer: PeerId,
-    sender: LinkSender,
-    /// Who made the offer.
-    offerer: PeerId,
-    opened: Option<Instant>,
-    /// The owner knows of it.
-    adopted: bool,
-    heard: bool,
-}
-
 pub struct Mesh {
     config: MeshConfig,
     connector: Arc<Connector>,
@@ -89,8 +78,7 @@ pub struct Mesh {
     offers: HashMap<OfferId, (Offer, Instant)>,
     /// Peers that a connection is being made to.
     connecting: usize,
-    links: HashMap<PeerKey, Entry>,
-    next_key: u64,
+    links: Links<LinkSender>,
     swarm_size: Vec<u64>,
     inputs: mpsc::Receiver<MeshInput>,
     sender: mpsc::Sender<MeshInput>,
@@ -132,13 +120,12 @@ impl Mesh {
         });
         Self {
             swarm_size: vec![0; trackers.len()],
+            links: Links::new(config.peer_id, config.max_peers),
             config,
             connector: Arc::new(connector),
             trackers,
             offers: HashMap::new(),
             connecting: 0,
-            links: HashMap::new(),
-            next_key: 0,
             inputs,
             sender,
             events: VecDeque::new(),
@@ -185,17 +172,23 @@ impl Mesh {
     }
 
     pub fn poll_event(&mut self) -> Option<MeshEvent> {
-        self.events.pop_front()
+        self.links.poll_event().or_else(|| self.events.pop_front())
     }
 
     /// Where to send to a peer.
     pub fn sender(&self, key: PeerKey) -> Option<&LinkSender> {
-        self.links.get(&key).map(|entry| &entry.sender)
+        self.links.sender(key)
     }
 
     /// Closes a peer's channel; no event follows.
     pub fn close(&mut self, key: PeerKey) {
-        self.links.remove(&key);
+        self.links.close(key);
+        self.look_for_peers();
+    }
+
+    /// Closes the channel of a peer that has misbehaved and does not connect to it again; no event follows.
+    pub fn ban(&mut self, key: PeerKey) {
+        self.links.ban(key);
         self.look_for_peers();
     }
 
@@ -221,7 +214,7 @@ impl Mesh {
             TrackerEvent::Offer { from, offer_id, sdp } => self.answer(tracker, from, offer_id, sdp),
             TrackerEvent::Answer { from, offer_id, sdp } => {
                 let Some((offer, _)) = self.offers.remove(&offer_id) else { return };
-                if from == self.config.peer_id || self.is_adopted(&from) {
+                if !self.links.wants(&from) {
                     return;
                 }
                 self.connecting += 1;
@@ -264,7 +257,7 @@ impl Mesh {
 
     fn answer(&mut self, tracker: usize, from: PeerId, offer_id: OfferId, sdp: String) {
         let full = self.links.len() + self.connecting >= self.config.max_peers;
-        if from == self.config.peer_id || full || self.is_adopted(&from) {
+        if full || !self.links.wants(&from) {
             return;
         }
         self.connecting += 1;
@@ -285,11 +278,8 @@ impl Mesh {
     }
 
     fn add_link(&mut self, peer: PeerId, offerer: PeerId, link: Link) {
-        let key = PeerKey(self.next_key);
-        self.next_key += 1;
         let (sender, mut link_events) = link.split();
-        let entry = Entry { peer, sender, offerer, opened: None, adopted: false, heard: false };
-        self.links.insert(key, entry);
+        let key = self.links.add(peer, offerer, sender);
         let inputs = self.sender.clone();
         tokio::spawn(async move {
             while let Some(event) = link_events.recv().await {
@@ -301,92 +291,25 @@ impl Mesh {
     }
 
     fn handle_link(&mut self, now: Instant, key: PeerKey, event: LinkEvent) {
-        let Some(entry) = self.links.get_mut(&key) else { return };
         match event {
-            LinkEvent::Open => {
-                entry.opened = Some(now);
-                // Our own viewers agree on which of two channels to keep without a word; a browser
-                // decides for itself, and shows which by speaking on it.
-                if matches!(Client::from_peer_id(&entry.peer.0), Client::P2phls { .. }) {
-                    self.settle_with_own_kind(key);
-                }
-            }
+            LinkEvent::Open => self.links.opened(now, key),
             LinkEvent::Message(message) => {
-                entry.heard = true;
-                let adopted = entry.adopted;
-                if adopted || self.adopt_if_only(key) {
+                if self.links.heard(key) {
                     self.events.push_back(MeshEvent::Message(key, message));
                 }
             }
             LinkEvent::Writable => self.events.push_back(MeshEvent::Writable(key)),
             LinkEvent::Closed(reason) => {
-                log::debug!(target: "p2phls-swarm", "link to {}: {reason}", entry.peer);
-                self.remove(key);
+                log::debug!(target: "p2phls-swarm", "link to {key:?}: {reason}");
+                self.links.closed(key);
                 self.look_for_peers();
             }
         }
     }
 
-    fn is_adopted(&self, peer: &PeerId) -> bool {
-        self.adopted(peer).is_some()
-    }
-
-    fn adopted(&self, peer: &PeerId) -> Option<PeerKey> {
-        self.links.iter().find(|(_, e)| e.adopted && e.peer == *peer).map(|(key, _)| *key)
-    }
-
-    /// Of two channels between the same two viewers, both keep the one that the lower id offered.
-    fn settle_with_own_kind(&mut self, key: PeerKey) {
-        let Some(entry) = self.links.get(&key) else { return };
-        let (peer, offerer) = (entry.peer, entry.offerer);
-        let Some(other) = self.adopted(&peer) else { return self.adopt(key) };
-        let preferred = offerer == peer.min(self.config.peer_id);
-        if preferred {
-            self.remove(other);
-            self.adopt(key);
-        } else {
-            self.remove(key);
-        }
-    }
-
-    /// True if the channel is now the one to its peer.
-    fn adopt_if_only(&mut self, key: PeerKey) -> bool {
-        let Some(peer) = self.links.get(&key).map(|entry| entry.peer) else { return false };
-        match self.adopted(&peer) {
-            Some(other) if self.links.get(&other).is_some_and(|e| e.heard) => return false,
-            // That one was taken for want of a better; the peer speaks on this one.
-            Some(other) => self.remove(other),
-            None => {}
-        }
-        self.adopt(key);
-        self.links.contains_key(&key)
-    }
-
-    fn adopt(&mut self, key: PeerKey) {
-        let adopted = self.links.values().filter(|e| e.adopted).count();
-        if adopted >= self.config.max_peers {
-            self.remove(key);
-        } else if let Some(entry) = self.links.get_mut(&key) {
-            entry.adopted = true;
-            self.events.push_back(MeshEvent::Opened(key, entry.peer));
-        }
-    }
-
-    fn remove(&mut self, key: PeerKey) {
-        if self.links.remove(&key).is_some_and(|entry| entry.adopted) {
-            self.events.push_back(MeshEvent::Closed(key));
-        }
-    }
-
     fn tick(&mut self, now: Instant) {
         self.offers.retain(|_, (_, made)| now.saturating_duration_since(*made) < OFFER_LIFETIME);
-        let silent = |e: &Entry| !e.adopted && e.opened.is_some_and(|at| at + ADOPTION <= now);
-        let waiting: Vec<PeerKey> =
-            self.links.iter().filter(|(_, e)| silent(e)).map(|(key, _)| *key).collect();
-        for key in waiting {
-            let Some(peer) = self.links.get(&key).map(|e| e.peer) else { continue };
-            if self.is_adopted(&peer) { self.remove(key) } else { self.adopt(key) }
-        }
+        self.links.tick(now);
     }
 
     /// Asks the trackers for more when fewer than half of the peers that there could be are left.

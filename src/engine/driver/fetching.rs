@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What becomes of HTTP requests for segments.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Driver;
+use crate::engine::fetcher::FetchEvent;
+use crate::swarm::SegmentId;
+use crate::viewer::Placement;
+
+impl Driver {
+    pub(super) fn handle_fetch(&mut self, event: FetchEvent) {
+        let now = Instant::now();
+        match event {
+            FetchEvent::Started { fetch, offset, total } => {
+                if !self.viewer.handle_http_start(now, fetch, offset, total)
+                    && let Some(task) = self.fetches.remove(&fetch)
+                {
+                    task.abort();
+                }
+            }
+            FetchEvent::Bytes { fetch, bytes } => {
+                let len = bytes.len() as u64;
+                if let Some(confirm) = self.viewer.bytes_to_confirm(fetch, len) {
+                    let held = self.store.get(confirm.segment);
+                    let sent = &bytes[confirm.bytes.clone()];
+                    if !held.is_some_and(|held| held.matches(confirm.offset, sent)) {
+                        self.viewer.handle_mismatch(confirm.segment);
+                    }
+                }
+                if let Some((segment, placement)) = self.viewer.handle_http_bytes(now, fetch, len) {
+                    if placement.offset == 0 {
+                        self.soundness.learn(&bytes);
+                    }
+                    self.put(segment, placement, &bytes);
+                }
+            }
+            FetchEvent::Ended { fetch } => {
+                self.fetches.remove(&fetch);
+                self.viewer.handle_http_end(now, fetch);
+            }
+            FetchEvent::Failed { fetch, failure, error } => {
+                self.fetches.remove(&fetch);
+                log::info!(target: "p2phls-net", "{error}");
+                if let Some(segment) = self.viewer.segment_of(fetch) {
+                    self.last_errors.insert(segment, error.into());
+                }
+                self.viewer.handle_http_failure(now, fetch, failure);
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, segment: SegmentId, placement: Placement, bytes: &Bytes) {
+        let held = self.store.entry(segment);
+        // What lies beyond was a peer's, and wrong.
+        held.truncate(placement.offset + placement.append.start as u64);
+        held.append(bytes.slice(placement.append));
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! HTTP against real servers: nginx for what a server does right, raw sockets for what it does wrong.
+
+mod client;
+mod nginx;
+mod raw;
+mod segments;
