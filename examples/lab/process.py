@@ -76,4 +76,3 @@ class Process:
             except subprocess.TimeoutExpired:
                 continue
         self.reader.join(5)
-        self.popen.stdout.close()
