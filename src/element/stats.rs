@@ -71,6 +71,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::viewer::Counters;
 
     #[test]
     fn every_field_is_there_and_documented() {
@@ -81,8 +82,7 @@ mod tests {
             ..Default::default()
         };
         let stats = Stats {
-            http_bytes: 1,
-            peer_bytes: 3,
+            counters: Counters { http_bytes: 1, peer_bytes: 3, ..Counters::default() },
             startup_time: Some(Duration::from_millis(80)),
             peers: vec![peer],
             ..Default::default()
