@@ -6,20 +6,11 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::live::Live;
+use common::live::{Live, live_origin};
 use common::media::STREAMS;
 use common::origin::{Fault, Origin};
 use common::player::{Consumer, Player};
 use gst::prelude::*;
-
-/// One-second segments, six of them in the playlist.
-fn live_origin() -> (Origin, String) {
-    let origin = Origin::serve(&STREAMS);
-    let live = Live::new(&STREAMS.join("long/index.m3u8"), 1.0, 6);
-    origin.set_made("long/live.m3u8", move || live.playlist());
-    let url = origin.url("long/live.m3u8");
-    (origin, url)
-}
 
 fn wait_for(what: &str, seconds: u64, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(seconds);

@@ -79,3 +79,19 @@ fn mpeg_ts_goes_on_after_a_discontinuity() {
 fn fragmented_mp4_goes_on_after_a_discontinuity() {
     Consumer::ALL.iter().for_each(|consumer| plays_over_a_discontinuity(*consumer, "fmp4/twice.m3u8"));
 }
+
+/// In each of its segments all pictures come before all sound.
+#[test]
+fn long_fragments_of_muxed_mp4_play_everywhere() {
+    let origin = Origin::serve(&STREAMS);
+    for consumer in Consumer::ALL {
+        let player = Player::new(consumer, &origin.url("muxed/index.m3u8"), false);
+        player.set_state(gst::State::Playing);
+        player.wait(gst::MessageType::Eos);
+        let frames = player.video.times();
+        assert_eq!(frames.first(), Some(&gst::ClockTime::ZERO), "{consumer:?}: the first frame");
+        assert_eq!(frames.len() as u64, DURATION * 25, "{consumer:?}: frames");
+        assert_continuous(&frames, consumer);
+        plays_and_seeks(consumer, "muxed/index.m3u8");
+    }
+}

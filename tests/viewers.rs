@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::live::Live;
+use common::live::live_origin;
 use common::media::STREAMS;
 use common::origin::{Fault, Origin};
 use common::player::{Consumer, Player};
@@ -140,14 +140,6 @@ fn assert_same_bytes(viewer: &Viewer, origin: &[u8], which: usize) {
 
 fn sum(viewers: &[Viewer], name: &str) -> u64 {
     viewers.iter().map(|viewer| viewer.stat(name)).sum()
-}
-
-fn live_origin() -> (Origin, String) {
-    let origin = Origin::serve(&STREAMS);
-    let live = Live::new(&STREAMS.join("long/index.m3u8"), 1.0, 6);
-    origin.set_made("long/live.m3u8", move || live.playlist());
-    let url = origin.url("long/live.m3u8");
-    (origin, url)
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! - [`Kind::sniff`] tells the container from a segment's first bytes.
 //! - [`ts::Scanner`] and [`mp4::Scanner`] find the timestamps at the start of a segment while its
 //!   bytes arrive, in pieces of any size.
+//! - [`mp4::interleave::Interleaver`] cuts long fragments of muxed MP4, so that players can follow.
 //! - [`framing::check`] is a cheap test of a whole segment that came from strangers.
 //!
 //! Segments that are encrypted as a whole (METHOD=AES-128) have to be decrypted first.

@@ -9,6 +9,8 @@
 //! Boxes are walked here, and mp4-atom reads only those that are needed: one that it does not
 //! know, or takes to be wrong, must not keep a segment from playing.
 
+pub mod interleave;
+
 use std::time::Duration;
 
 use mp4_atom::{Atom, Elst, Mdhd, Tfdt, Tfhd, Tkhd};

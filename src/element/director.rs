@@ -161,7 +161,7 @@ impl Director {
     fn notify(&mut self, stats: &Stats) {
         let Some(element) = self.run.element.upgrade() else { return };
         let (_, peers, efficiency) = self.notified;
-        self.notified = (Instant::now(), stats::peers(stats), stats.peer_efficiency());
+        self.notified = (Instant::now(), stats::peers(stats), stats.counters.peer_efficiency());
         if self.notified.1 != peers {
             element.notify("peers");
         }

@@ -13,12 +13,15 @@
 //!
 //! Either way the first sample of a segment of the playlist is shown at the stream time that the
 //! playlist gives it. Where a discontinuity begins, bytes are held back until their time is read.
+//!
+//! Bytes stay as they are, except for long fragments of muxed MP4: see [`Interleaver`].
 
 use bytes::Bytes;
 
 use super::clock::{Segment, clock_time};
 use super::timing::Scanner;
 use crate::container::Kind;
+use crate::container::mp4::interleave::Interleaver;
 use crate::engine::SegmentStart;
 
 /// Added to all MPEG-TS times, so that none is negative.
@@ -44,6 +47,8 @@ pub struct Placement {
     /// Media time minus stream time of the last segment event; None when none was pushed.
     offset: Option<i64>,
     held: Option<Held>,
+    /// For fragmented MP4.
+    interleaver: Option<Interleaver>,
 }
 
 /// Bytes from a discontinuity on, waiting for their time.
@@ -57,7 +62,8 @@ struct Held {
 
 impl Placement {
     pub fn new(kind: Kind, timeline: Segment) -> Self {
-        Self { kind, timeline, offset: None, held: None }
+        let interleaver = (kind == Kind::FragmentedMp4).then(Interleaver::default);
+        Self { kind, timeline, offset: None, held: None, interleaver }
     }
 
     /// Forgets everything for a new timeline, as after a flush.
@@ -69,6 +75,9 @@ impl Placement {
     pub fn start(&mut self, start: SegmentStart, out: &mut Vec<Output>) {
         // What is still held belongs to the segment before.
         self.end(out);
+        if let (Some(interleaver), Some(init)) = (&mut self.interleaver, &start.init) {
+            interleaver.init(init);
+        }
         if start.discontinuity || start.init.is_some() || self.offset.is_none() {
             let scanner = Scanner::new(self.kind, start.init.as_deref());
             let position = signed(clock_time(start.position));
@@ -78,18 +87,36 @@ impl Placement {
 
     /// The segment goes on.
     pub fn data(&mut self, bytes: Bytes, out: &mut Vec<Output>) {
+        let Some(interleaver) = &mut self.interleaver else { return self.place(bytes, out) };
+        let mut ready = Vec::new();
+        interleaver.push(bytes, &mut ready);
+        ready.into_iter().for_each(|bytes| self.place(bytes, out));
+    }
+
+    /// The segment is whole.
+    pub fn end(&mut self, out: &mut Vec<Output>) {
+        let mut rest = Vec::new();
+        if let Some(interleaver) = &mut self.interleaver {
+            interleaver.finish(&mut rest);
+        }
+        rest.into_iter().for_each(|bytes| self.place(bytes, out));
+        self.settle(out);
+    }
+
+    /// What goes downstream.
+    fn place(&mut self, bytes: Bytes, out: &mut Vec<Output>) {
         let Some(held) = &mut self.held else {
             return out.push(Output::Buffer(buffer([bytes])));
         };
         let settled = held.scanner.push(&bytes);
         held.bytes.push(bytes);
         if settled {
-            self.end(out);
+            self.settle(out);
         }
     }
 
-    /// The segment is whole, or its time is settled: what is not known by now never will be.
-    pub fn end(&mut self, out: &mut Vec<Output>) {
+    /// The time of what is held is settled: what is not known by now never will be.
+    fn settle(&mut self, out: &mut Vec<Output>) {
         let Some(held) = self.held.take() else { return };
         let time = held.scanner.time();
         if held.bytes.is_empty() {

@@ -29,13 +29,13 @@ pub fn peers(stats: &Stats) -> u32 {
 
 pub fn to_structure(stats: &Stats) -> gst::Structure {
     let mut structure = gst::Structure::builder(NAME)
-        .field("http-bytes", stats.http_bytes)
-        .field("peer-bytes", stats.peer_bytes)
-        .field("upload-bytes", stats.upload_bytes)
-        .field("wasted-bytes", stats.wasted_bytes)
-        .field("peer-efficiency", stats.peer_efficiency())
-        .field("rejected-bytes", stats.rejected_bytes)
-        .field("hedges", stats.hedges)
+        .field("http-bytes", stats.counters.http_bytes)
+        .field("peer-bytes", stats.counters.peer_bytes)
+        .field("upload-bytes", stats.counters.upload_bytes)
+        .field("wasted-bytes", stats.counters.wasted_bytes)
+        .field("peer-efficiency", stats.counters.peer_efficiency())
+        .field("rejected-bytes", stats.counters.rejected_bytes)
+        .field("hedges", stats.counters.hedges)
         .field("stalls", stats.stalls)
         .field("stalled-time", clock_time(stats.stalled_time).nseconds())
         .field("skipped-segments", stats.skipped_segments)
@@ -71,6 +71,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::viewer::Counters;
 
     #[test]
     fn every_field_is_there_and_documented() {
@@ -81,8 +82,7 @@ mod tests {
             ..Default::default()
         };
         let stats = Stats {
-            http_bytes: 1,
-            peer_bytes: 3,
+            counters: Counters { http_bytes: 1, peer_bytes: 3, ..Counters::default() },
             startup_time: Some(Duration::from_millis(80)),
             peers: vec![peer],
             ..Default::default()

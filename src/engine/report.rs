@@ -4,21 +4,12 @@
 
 use std::time::Duration;
 
+use crate::viewer::Counters;
+
 /// Counters since the session began, and gauges.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// Segment bytes that came over HTTP.
-    pub http_bytes: u64,
-    /// Segment bytes that came from peers and were used.
-    pub peer_bytes: u64,
-    /// Segment bytes sent to peers.
-    pub upload_bytes: u64,
-    /// Bytes that a second source brought after a first had.
-    pub wasted_bytes: u64,
-    /// Bytes from peers thrown away because they were wrong.
-    pub rejected_bytes: u64,
-    /// HTTP requests made because a peer at work was about to be late.
-    pub hedges: u64,
+    pub counters: Counters,
     /// Times that playback came to the end of what had been pushed.
     pub stalls: u64,
     pub stalled_time: Duration,
@@ -39,16 +30,6 @@ pub struct Stats {
     /// Its BANDWIDTH, bits/s; 0 for a bare media playlist.
     pub variant_bandwidth: u64,
     pub peers: Vec<PeerStats>,
-}
-
-impl Stats {
-    /// Share of the bytes that came from peers, 0 to 1.
-    pub fn peer_efficiency(&self) -> f64 {
-        match self.peer_bytes + self.http_bytes {
-            0 => 0.0,
-            all => self.peer_bytes as f64 / all as f64,
-        }
-    }
 }
 
 /// One peer with an open channel.

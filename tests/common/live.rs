@@ -5,6 +5,9 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::media::STREAMS;
+use super::origin::Origin;
+
 /// Publishes one segment each time as long as it lasts has passed.
 pub struct Live {
     header: String,
@@ -48,4 +51,13 @@ impl Live {
         }
         text
     }
+}
+
+/// An origin with a live stream of one-second segments, six of them in the playlist, and its URL.
+pub fn live_origin() -> (Origin, String) {
+    let origin = Origin::serve(&STREAMS);
+    let live = Live::new(&STREAMS.join("long/index.m3u8"), 1.0, 6);
+    origin.set_made("long/live.m3u8", move || live.playlist());
+    let url = origin.url("long/live.m3u8");
+    (origin, url)
 }

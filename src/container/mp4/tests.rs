@@ -4,16 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn atom(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(super) fn atom(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let size = content.len() as u32 + 8;
     [&size.to_be_bytes()[..], name, content].concat()
 }
 
-fn words(words: &[u32]) -> Vec<u8> {
+pub(super) fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-fn trak(id: u32, handler: &[u8; 4], timescale: u32, edits: &[(u32, u32)]) -> Vec<u8> {
+pub(super) fn trak(id: u32, handler: &[u8; 4], timescale: u32, edits: &[(u32, u32)]) -> Vec<u8> {
     let tkhd = [words(&[7, 0, 0, id, 0, 0]), vec![0; 60]].concat();
     let mdhd = words(&[0, 0, 0, timescale, 0, 0x55c4_0000]);
     // The name is no UTF-8, as QuickTime writes it.
@@ -30,7 +30,7 @@ fn trak(id: u32, handler: &[u8; 4], timescale: u32, edits: &[(u32, u32)]) -> Vec
     )
 }
 
-fn init(traks: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn init(traks: &[Vec<u8>]) -> Vec<u8> {
     [atom(b"ftyp", b"iso5\0\0\0\0"), atom(b"moov", &[atom(b"mvhd", b"?"), traks.concat()].concat())].concat()
 }
 

@@ -75,7 +75,7 @@ impl ObjectImpl for P2pHlsSrc {
         let stats = self.stats();
         match spec.name() {
             "stats" => stats::to_structure(&stats).to_value(),
-            "peer-efficiency" => stats.peer_efficiency().to_value(),
+            "peer-efficiency" => stats.counters.peer_efficiency().to_value(),
             "peers" => stats::peers(&stats).to_value(),
             name => unreachable!("{name} is no property"),
         }

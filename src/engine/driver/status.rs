@@ -34,12 +34,7 @@ impl Driver {
         let buffered = self.viewer.buffered_until().unwrap_or(self.pump.pushed).max(self.pump.pushed);
         let mut shared = self.shared.lock();
         let stats = &mut shared.stats;
-        stats.http_bytes = counters.http_bytes;
-        stats.peer_bytes = counters.peer_bytes;
-        stats.upload_bytes = counters.upload_bytes;
-        stats.wasted_bytes = counters.wasted_bytes;
-        stats.rejected_bytes = counters.rejected_bytes;
-        stats.hedges = counters.hedges;
+        stats.counters = counters;
         stats.stalls = self.stalls.stalls;
         stats.stalled_time = self.stalls.stalled_time;
         stats.skipped_segments = self.skipped;
