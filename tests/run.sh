@@ -52,7 +52,8 @@ check "format" cargo fmt --check
 check "lints" cargo clippy --locked --all-targets --features tracker -- -D warnings
 check "scripts" scripts
 check "tracker without GStreamer" cargo build --locked --no-default-features --features tracker
-check "plugin" cargo build --locked --features tracker
+# With the tests' own dependencies, so that these are not built a second time for the tests.
+check "plugin" cargo build --locked --features tracker --lib --bins --tests
 check "tests" cargo test --locked --features tracker --no-fail-fast
 check "Python" python_test
 if have_browser; then
