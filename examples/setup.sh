@@ -10,6 +10,7 @@ PACKAGES_PLAY=(
   gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
 PACKAGES_STREAM=(ffmpeg fonts-dejavu-core nginx-light python3)
+PACKAGES_TESTS=(coturn openssl)
 PACKAGES_PYTHON=(python3 python3-gi gir1.2-gstreamer-1.0)
 
 RUST_NEEDED=1.92

@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source examples/setup.sh
 
-need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PLAY[@]}" "${PACKAGES_STREAM[@]}" "${PACKAGES_PYTHON[@]}"
+need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PLAY[@]}" "${PACKAGES_STREAM[@]}" "${PACKAGES_PYTHON[@]}" \
+  "${PACKAGES_TESTS[@]}"
 need_rust rustfmt clippy
 
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
