@@ -75,13 +75,13 @@ class Player:
 
 def print_stats(stats):
     print(
-        f"from peers {stats['peer-bytes'] / MEGABYTE:7.1f} MB"
-        f"   HTTP {stats['http-bytes'] / MEGABYTE:7.1f} MB"
-        f"   efficiency {stats['peer-efficiency']:4.0%}"
-        f"   up {stats['upload-bytes'] / MEGABYTE:6.1f} MB"
-        f"   peers {stats['peers']} of {stats['swarm-size']}"
-        f"   buffer {stats['buffer-level'] / Gst.SECOND:4.1f} s"
-        f"   stalls {stats['stalls']}",
+        f"from peers {stats.get_value('peer-bytes') / MEGABYTE:7.1f} MB"
+        f"   HTTP {stats.get_value('http-bytes') / MEGABYTE:7.1f} MB"
+        f"   efficiency {stats.get_value('peer-efficiency'):4.0%}"
+        f"   up {stats.get_value('upload-bytes') / MEGABYTE:6.1f} MB"
+        f"   peers {stats.get_value('peers')} of {stats.get_value('swarm-size')}"
+        f"   buffer {stats.get_value('buffer-level') / Gst.SECOND:4.1f} s"
+        f"   stalls {stats.get_value('stalls')}",
         flush=True,
     )
 

@@ -93,7 +93,7 @@ class ElementTest(unittest.TestCase):
         self.assertEqual(stats.get_name(), "p2phls-stats")
         for name, kind in STATS.items():
             with self.subTest(name):
-                self.assertIsInstance(stats[name], kind)
+                self.assertIsInstance(stats.get_value(name), kind)
         self.assertEqual(self.source.get_property("peers"), 0)
         self.assertEqual(self.source.get_property("peer-efficiency"), 0.0)
 
