@@ -188,7 +188,7 @@ fn queries_are_answered_as_far_as_known() {
     assert!(source.query(&mut scheduling));
     assert!(scheduling.has_scheduling_mode(gst::PadMode::Push));
     assert!(!scheduling.has_scheduling_mode(gst::PadMode::Pull));
-    assert!(scheduling.result().0.contains(gst::SchedulingFlags::BANDWIDTH_LIMITED));
+    assert!(!scheduling.result().0.contains(gst::SchedulingFlags::BANDWIDTH_LIMITED));
     let mut latency = gst::query::Latency::new();
     assert!(source.query(&mut latency));
     assert_eq!(latency.result(), (false, gst::ClockTime::ZERO, None));

@@ -16,8 +16,9 @@ pub fn answer(run: Option<&Run>, location: Option<&str>, query: &mut gst::QueryR
             true
         }
         gst::QueryViewMut::Scheduling(query) => {
-            // Sources of limited bandwidth are buffered downstream instead of being pulled at will.
-            query.set(gst::SchedulingFlags::BANDWIDTH_LIMITED, 1, -1, 0);
+            // Not said to be of limited bandwidth: players would then fill a buffer of their own before they
+            // begin, and report on it beside the element, which knows better when playback runs dry.
+            query.set(gst::SchedulingFlags::SEQUENTIAL, 1, -1, 0);
             query.add_scheduling_modes([gst::PadMode::Push]);
             true
         }
