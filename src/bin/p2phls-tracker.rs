@@ -1,86 +1,64 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The tracker as a server: flags, logs, signals.
+//! The tracker as a program: logs, signals, sockets.
 
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::Parser;
-use gstp2phls::tracker::server::{Config, serve};
-use gstp2phls::tracker::swarms::Settings;
+use gstp2phls::tracker::options::{LogFormat, Options};
+use gstp2phls::tracker::server::{Config, Listeners, ServeError, serve};
 use tokio::net::TcpListener;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-/// Introduces the viewers of a stream to each other, by the WebTorrent WebSocket protocol.
-///
-/// Viewers connect to any path; /stats.json and /health are for operators.
-#[derive(Parser)]
-#[command(version)]
-struct Flags {
-    /// Where to listen; port 0 takes a free one.
-    #[arg(long, env = "P2PHLS_TRACKER_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8000")]
-    listen: SocketAddr,
-
-    /// Seconds between announces of a viewer that has enough links.
-    #[arg(long, env = "P2PHLS_TRACKER_INTERVAL", value_name = "SECONDS", default_value_t = 300,
-          value_parser = clap::value_parser!(u64).range(5..=3600))]
-    interval: u64,
-
-    /// Seconds between announces of a viewer that could have more links.
-    #[arg(long, env = "P2PHLS_TRACKER_SHORT_INTERVAL", value_name = "SECONDS", default_value_t = 20,
-          value_parser = clap::value_parser!(u64).range(5..=3600))]
-    short_interval: u64,
-
-    /// Most connections at a time; further ones are closed at once.
-    #[arg(long, env = "P2PHLS_TRACKER_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 100_000)]
-    max_connections: usize,
-
-    /// Take viewers' addresses from X-Forwarded-For. Only behind a proxy that sets it.
-    #[arg(long, env = "P2PHLS_TRACKER_BEHIND_PROXY")]
-    behind_proxy: bool,
-
-    /// What to log, as in `info` or `gstp2phls=debug`.
-    #[arg(long, env = "P2PHLS_TRACKER_LOG", value_name = "FILTER", default_value = "info")]
-    log: EnvFilter,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let config = Config {
-        swarms: Settings {
-            interval: Duration::from_secs(flags.interval),
-            short_interval: Duration::from_secs(flags.short_interval),
-            ..Settings::default()
-        },
-        behind_proxy: flags.behind_proxy,
-        max_connections: flags.max_connections,
+    let options = Options::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let filter = match EnvFilter::try_new(&options.log) {
+        Ok(filter) => filter,
+        Err(error) => return complain(&format!("--log: {error}")),
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(flags.log)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    match run(flags.listen, config).await {
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+    let config = match options.config() {
+        Ok(config) => config,
+        Err(error) => return complain(&error),
+    };
+    match run(&options, config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(listen = %flags.listen, %error, "cannot serve");
+            error!(listen = %options.listen, %error, "cannot serve");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(listen: SocketAddr, config: Config) -> std::io::Result<()> {
+fn complain(what: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "p2phls-tracker: {what}");
+    ExitCode::FAILURE
+}
+
+async fn run(options: &Options, config: Config) -> Result<(), ServeError> {
     let shutdown = shutdown_signal()?;
-    let listener = TcpListener::bind(listen).await?;
-    // Scripts wait for this line, so it must not stay in a buffer. If nobody reads it, so be it.
+    let viewers = TcpListener::bind(options.listen).await?;
+    let operators = match options.operator_listen {
+        Some(address) => Some(TcpListener::bind(address).await?),
+        None => None,
+    };
+    // Scripts wait for these lines, so they must not stay in a buffer. If nobody reads them, so be
+    // it.
     let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "listening on ws://{}", listener.local_addr()?).and_then(|()| stdout.flush());
+    let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+    let mut lines = format!("listening on {scheme}://{}\n", viewers.local_addr()?);
+    if let Some(operators) = &operators {
+        lines += &format!("operators at http://{}\n", operators.local_addr()?);
+    }
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
     info!(?config, "listening");
-    serve(listener, config, shutdown).await
+    serve(Listeners { viewers, operators }, config, shutdown).await
 }
 
 /// Resolves at SIGINT or SIGTERM.

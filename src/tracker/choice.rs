@@ -7,124 +7,182 @@
 //! CDN while one with fifteen gains nothing from another. Two viewers are not introduced twice:
 //! the clients would build a second connection only to drop it.
 //!
-//! One offer in five ignores nearness. Bindal et al. (ICDCS 2006, "Improving traffic locality in
-//! BitTorrent via biased neighbor selection") found that few random links are enough to keep a
-//! clustered swarm connected, and none is not.
+//! A viewer's links have quotas: most to near viewers, the rest to anybody. Bindal et al. (ICDCS
+//! 2006, "Improving traffic locality in BitTorrent via biased neighbor selection") found that few
+//! random links are enough to keep a clustered swarm connected, and none is not. Quotas are
+//! wishes: where a group is too small, the next farther one takes its place, and where it has no
+//! room just now, after some time.
 //!
-//! In a large swarm a sample stands for the whole, so that the cost of a choice does not grow
-//! with the swarm.
+//! Nobody is left outside. In a swarm where everybody has enough, those who come later would find
+//! no place and make a swarm of their own; so a viewer who is poor in links may go to those who
+//! have enough, up to a few places that are kept for this.
+//!
+//! A few are looked at in each group and the best taken ("the power of two choices", Mitzenmacher
+//! 2001), so the cost of a choice does not grow with the swarm.
 
-use std::time::Instant;
-
-use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::swarm::{Acquaintance, Slot, Swarm};
+use super::place::Level;
+use super::swarm::{Acquaintance, LinkLimits, Slot, Swarm, Tick};
 
-/// Viewers looked at in each group. All of them when the group is no larger, so small swarms are
-/// chosen from exactly.
-const SAMPLE: usize = 32;
-/// One in this many offers ignores nearness.
-const RANDOM_ONE_IN: usize = 5;
+/// Viewers looked at in each group,
+const SAMPLE: usize = 8;
+/// unless it is no larger than this: then all of them, so small swarms are chosen from exactly.
+const SMALL: usize = 32;
 
-/// How many links a viewer should have.
+/// What part of a viewer's links another would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkLimits {
-    /// Enough: a viewer with as many is introduced only to those who have fewer.
-    pub target: usize,
-    /// Too many: a viewer with as many, counting offers under way, gets no more.
-    pub most: usize,
+enum Share {
+    Near,
+    Regional,
+    Random,
 }
 
-impl Default for LinkLimits {
-    /// Fifteen, as viewers aim for; twice that, so that newcomers find a place in a swarm where
-    /// everybody has enough.
-    fn default() -> Self {
-        Self { target: 15, most: 30 }
+impl Share {
+    const ALL: [Self; 3] = [Self::Near, Self::Regional, Self::Random];
+
+    fn levels(self) -> std::ops::RangeInclusive<Level> {
+        match self {
+            Self::Near => Level::Site..=Level::Provider,
+            Self::Regional => Level::Country..=Level::Continent,
+            Self::Random => Level::Anywhere..=Level::Anywhere,
+        }
+    }
+
+    fn quota(self, limits: &LinkLimits) -> usize {
+        let near = limits.near.min(limits.target);
+        let regional = limits.regional.min(limits.target - near);
+        match self {
+            Self::Near => near,
+            Self::Regional => regional,
+            Self::Random => limits.target - near - regional,
+        }
+    }
+
+    /// Where viewers for it are looked for, in this order.
+    fn ladder(self) -> &'static [Level] {
+        use Level::*;
+        match self {
+            Self::Near => &[Site, Neighbourhood, Provider, Country, Continent, Anywhere],
+            Self::Regional => &[Country, Continent, Site, Neighbourhood, Provider, Anywhere],
+            // Who is bound to a site or a provider finds all it may meet on the lower levels.
+            Self::Random => &[Anywhere, Continent, Country, Provider, Neighbourhood, Site],
+        }
     }
 }
 
-/// A viewer who could get an offer.
-#[derive(Clone, Copy)]
-struct Candidate {
-    slot: Slot,
-    /// 0 for the nearest group.
-    distance: usize,
-    acquaintance: Acquaintance,
+/// The best comes first: strangers, those for whom it is the right kind of link, those with few links.
+type Rank = (Acquaintance, bool, usize);
+
+/// Looks for partners of one viewer, one after another.
+pub struct Search<'a, R> {
+    swarm: &'a Swarm,
+    me: Slot,
+    now: Tick,
+    rng: &'a mut R,
+    /// Links and those in the making, by share.
+    have: [usize; 3],
+    chosen: Vec<Slot>,
     load: usize,
 }
 
-/// Chooses up to `wanted` different viewers for the offers of one.
-pub fn choose(
-    swarm: &Swarm,
-    offerer: Slot,
-    wanted: usize,
-    limits: LinkLimits,
-    now: Instant,
-    rng: &mut impl Rng,
-) -> Vec<Slot> {
-    let mut candidates = candidates(swarm, offerer, limits, now, rng);
-    // Equals are taken in random order.
-    candidates.shuffle(rng);
-
-    let mut chosen = Vec::with_capacity(wanted.min(candidates.len()));
-    candidates.sort_by_key(|candidate| (candidate.acquaintance, candidate.load));
-    for _ in 0..random_share(wanted, rng) {
-        let strangers =
-            candidates.iter().take_while(|candidate| candidate.acquaintance == Acquaintance::Strangers);
-        let count = strangers.count();
-        if count == 0 {
-            break;
-        }
-        chosen.push(candidates.remove(rng.random_range(0..count)).slot);
+impl<'a, R: Rng> Search<'a, R> {
+    pub fn new(swarm: &'a Swarm, me: Slot, now: Tick, rng: &'a mut R) -> Self {
+        let peer = swarm.peer(me);
+        let have = Share::ALL.map(|share| peer.map_or(0, |peer| peer.load_within(share.levels())));
+        let load = peer.map_or(usize::MAX, |peer| peer.load());
+        Self { swarm, me, now, rng, have, chosen: Vec::new(), load }
     }
-    candidates.sort_by_key(|candidate| (candidate.acquaintance, candidate.distance, candidate.load));
-    let rest = wanted.saturating_sub(chosen.len());
-    chosen.extend(candidates.iter().take(rest).map(|candidate| candidate.slot));
-    chosen
-}
 
-/// How many of the offers ignore nearness; a fraction is a matter of chance.
-fn random_share(wanted: usize, rng: &mut impl Rng) -> usize {
-    wanted / RANDOM_ONE_IN + usize::from(rng.random_range(0..RANDOM_ONE_IN) < wanted % RANDOM_ONE_IN)
-}
+    /// The next partner, if there is one and the viewer needs another. `banked` looks only at
+    /// those who have offers left.
+    pub fn next(&mut self, banked: bool) -> Option<Slot> {
+        let target = self.swarm.peer(self.me)?.target(self.swarm.limits());
+        if self.load >= target {
+            return None;
+        }
+        let share = self.most_wanted();
+        let far = share != Share::Near || self.settles();
+        let mut ladder = share.ladder().iter().filter(|level| far || **level <= Level::Provider);
+        let found = ladder.find_map(|level| self.find(*level, share, banked))?;
+        self.load += 1;
+        self.chosen.push(found);
+        self.have[share as usize] += 1;
+        Some(found)
+    }
 
-/// Looks at the viewers around one, nearest first, and keeps those that an offer would serve.
-fn candidates(
-    swarm: &Swarm,
-    offerer: Slot,
-    limits: LinkLimits,
-    now: Instant,
-    rng: &mut impl Rng,
-) -> Vec<Candidate> {
-    let (Some(me), Some(groups)) = (swarm.peer(offerer), swarm.groups_of(offerer)) else {
-        return Vec::new();
-    };
-    let in_need = me.links() < limits.target;
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for (distance, group) in groups.into_iter().enumerate() {
-        for slot in sample(swarm.group(group), rng) {
-            let Some(other) = swarm.peer(slot) else { continue };
-            let load = other.load();
-            let acquaintance = me.acquaintance(slot, now);
-            let serves = other.connection != me.connection
-                && load < limits.most
-                && (in_need || load < limits.target)
-                && acquaintance != Acquaintance::Recent;
-            if serves && !candidates.iter().any(|candidate| candidate.slot == slot) {
-                candidates.push(Candidate { slot, distance, acquaintance, load });
+    /// Whether the viewer takes who is far in place of who is near. Where there are others near
+    /// who have enough just now, it waits for those who come after it, since links last long.
+    fn settles(&self) -> bool {
+        let limits = self.swarm.limits();
+        let (in_need, content) = self.swarm.around(self.me, Level::Provider);
+        let waited = self.swarm.peer(self.me).map(|me| self.now.since(me.joined));
+        in_need.len() + content.len() <= limits.near
+            || self.load < limits.poor
+            || waited.is_none_or(|waited| waited >= limits.patience)
+    }
+
+    /// The share whose turn it is. Seats are shared out like this in parliaments (Sainte-Laguë): at
+    /// any time the links so far are divided about as all of them should be.
+    fn most_wanted(&self) -> Share {
+        let claim = |share: &Share| {
+            let have = self.have[*share as usize];
+            share.quota(self.swarm.limits()) * 10_000 / (2 * have + 1)
+        };
+        // The last of equals is taken: nearness counts when nothing else does.
+        Share::ALL.into_iter().rev().max_by_key(claim).unwrap_or(Share::Near)
+    }
+
+    fn find(&mut self, level: Level, share: Share, banked: bool) -> Option<Slot> {
+        let (in_need, content) = self.swarm.around(self.me, level);
+        let poor = self.load < self.swarm.limits().poor;
+        self.best(in_need, share, banked)
+            .or_else(|| if poor { self.best(content, share, banked) } else { None })
+    }
+
+    /// The best of some.
+    fn best(&mut self, slots: &[Slot], share: Share, banked: bool) -> Option<Slot> {
+        if slots.is_empty() {
+            return None;
+        }
+        let count = if slots.len() <= SMALL { slots.len() } else { SAMPLE };
+        let start = self.rng.random_range(0..slots.len());
+        let mut best = None;
+        for step in 0..count {
+            let at = if slots.len() <= SMALL {
+                // From a random one on, so that equals are taken in random order.
+                (start + step) % slots.len()
+            } else {
+                self.rng.random_range(0..slots.len())
+            };
+            let Some(rank) = self.rank(slots[at], share, banked) else { continue };
+            if best.is_none_or(|(best_rank, _)| rank < best_rank) {
+                best = Some((rank, slots[at]));
             }
         }
+        best.map(|(_, slot)| slot)
     }
-    candidates
-}
 
-/// Everybody in a small group, some in a large one; the same viewer may come up twice.
-fn sample(members: &[Slot], rng: &mut impl Rng) -> Vec<Slot> {
-    if members.len() <= SAMPLE {
-        return members.to_vec();
+    /// How well someone suits, best first; None for not at all.
+    fn rank(&self, slot: Slot, share: Share, banked: bool) -> Option<Rank> {
+        let limits = self.swarm.limits();
+        let (me, other) = (self.swarm.peer(self.me)?, self.swarm.peer(slot)?);
+        let suits = other.connection != me.connection
+            && other.load() < limits.most
+            // Neither needs anything from the other.
+            && !(me.seeder && other.seeder)
+            && (!banked || other.has_banked(self.now))
+            && !self.chosen.contains(&slot);
+        let acquaintance = me.acquaintance(slot, self.now, limits);
+        let misplaced = match share {
+            Share::Near => false,
+            // The groups of a country hold the viewers of the same provider too.
+            Share::Regional => self.swarm.level(self.me, slot) < Level::Country,
+            // Random links have two ends: who has enough of them needs none of ours.
+            Share::Random => other.load_within(share.levels()) >= share.quota(limits),
+        };
+        (suits && acquaintance != Acquaintance::Recent).then(|| (acquaintance, misplaced, other.load()))
     }
-    (0..SAMPLE).map(|_| members[rng.random_range(0..members.len())]).collect()
 }
 
 #[cfg(test)]

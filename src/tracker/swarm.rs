@@ -2,250 +2,122 @@
 
 //! The viewers of one stream: who they are, where they are, and who has met whom.
 //!
-//! Viewers sit in numbered slots, and each belongs to three groups, from near to far: its address,
-//! its network and everybody. A group is a plain list, so a random member is found at once however
-//! large the swarm is, and joining and leaving cost the same for any size.
+//! Viewers sit in numbered slots, and each belongs to a ladder of groups from near to far. Every
+//! operation costs the same however large the swarm is; only the look for viewers who have expired
+//! is spread over time instead.
 //!
 //! Who has met whom is remembered at both ends or at neither, so nobody who has left is ever
 //! referred to.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::place::{LEVELS, Level, Place};
 use super::swarms::ConnectionId;
 use crate::swarm::ids::{OfferId, PeerId};
+use crate::swarm::tracker_messages::Offer;
+use groups::Groups;
+pub use peer::{Acquaintance, Peer};
+use peer::{Banked, Incoming, Pair, PairState};
+
+mod groups;
+mod peer;
 
 /// Age at which an offer can no longer be answered. Browsers drop theirs after 50 s; the rest is
 /// for the way here and back.
 pub const OFFER_LIFETIME: Duration = Duration::from_secs(60);
-/// Two viewers who should be connected may be introduced again after this time, in case the
-/// connection failed: the tracker never hears of that.
-pub const MEET_AGAIN: Duration = Duration::from_secs(120);
 /// Acquaintances remembered for each viewer; the oldest are forgotten first.
 pub const MAX_PAIRS: usize = 64;
+/// A whole round of looking for expired viewers takes as many calls as this.
+pub const SWEEPS: usize = 16;
+
+/// How many links a viewer should have, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkLimits {
+    /// Enough: a viewer with as many looks for no more, and is introduced only to the poor.
+    pub target: usize,
+    /// The same for a viewer who does not upload, and so takes up a place that others could use.
+    pub target_without_upload: usize,
+    /// Too many: a viewer with as many, counting offers under way, is introduced to nobody.
+    pub most: usize,
+    /// A viewer with fewer links than this is poor: those who have enough take it in nevertheless.
+    /// Without that, a swarm would fall apart into groups that are content with themselves.
+    pub poor: usize,
+    /// Of `target`, how many should be to viewers of the same site or provider,
+    pub near: usize,
+    /// and how many to others of the same country or continent. The rest ignore nearness.
+    pub regional: usize,
+    /// Time for which a viewer waits for near ones before it takes others.
+    pub patience: Duration,
+    /// Time after which two who are linked may be introduced again, in case their connection has
+    /// ended: the tracker seldom hears of that.
+    pub meet_again: Duration,
+}
+
+impl Default for LinkLimits {
+    /// Fifteen links of which two ignore nearness, and two places more for the poor.
+    fn default() -> Self {
+        Self {
+            target: 15,
+            target_without_upload: 6,
+            most: 17,
+            poor: 3,
+            near: 13,
+            regional: 0,
+            patience: Duration::from_secs(60),
+            meet_again: Duration::from_secs(600),
+        }
+    }
+}
 
 /// A viewer's place in its swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot(u32);
 
-/// Viewers who are equally near to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Group {
-    /// The same public address: usually the same household or office.
-    Address(IpAddr),
-    /// The same /24 or /48: usually the same access network of the same provider.
-    Network(IpAddr),
-    Everybody,
-}
+/// Tenths of a second since the tracker's start: millions of these are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(u32);
 
-impl Group {
-    /// The groups of an address, nearest first.
-    pub fn of(address: IpAddr) -> [Self; 3] {
-        [Self::Address(address), Self::Network(network(address)), Self::Everybody]
+impl Tick {
+    pub fn new(start: Instant, now: Instant) -> Self {
+        Self::of(now.saturating_duration_since(start))
+    }
+
+    fn of(duration: Duration) -> Self {
+        Self(u32::try_from(duration.as_millis() / 100).unwrap_or(u32::MAX))
+    }
+
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::from(self.0.saturating_sub(earlier.0)) * 100)
     }
 }
 
-/// An address with its host part cleared.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            IpAddr::from([a, b, c, 0])
-        }
-        IpAddr::V6(v6) => {
-            let [a, b, c, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
-        }
+impl std::ops::Add<Duration> for Tick {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(Self::of(duration).0))
     }
 }
 
-/// One viewer.
-#[derive(Debug)]
-pub struct Peer {
-    pub id: PeerId,
-    pub connection: ConnectionId,
-    pub seeder: bool,
-    /// When it counts as gone unless it announces itself again.
-    pub expires: Instant,
-    address: IpAddr,
-    /// Where it stands in each of its groups.
-    positions: [u32; 3],
-    pairs: Vec<Pair>,
-    /// Offers that it has been given and may still answer.
-    incoming: Vec<Incoming>,
-    links: u32,
-}
-
-/// Two viewers who have been introduced.
-#[derive(Clone, Copy, Debug)]
-struct Pair {
-    other: Slot,
-    at: Instant,
-    /// Whether an answer came back, so that they are probably connected.
-    linked: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Incoming {
-    offer_id: OfferId,
-    from: Slot,
-    at: Instant,
-}
-
-/// What is known about two viewers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Acquaintance {
-    Strangers,
-    /// Introduced so long ago that it may be tried again.
-    Faded,
-    Recent,
-}
-
-impl Peer {
-    /// Viewers that it is probably connected to.
-    pub fn links(&self) -> usize {
-        self.links as usize
-    }
-
-    /// Its links and those in the making.
-    pub fn load(&self) -> usize {
-        self.links() + self.incoming.len()
-    }
-
-    /// What this viewer and another are to each other.
-    pub fn acquaintance(&self, other: Slot, now: Instant) -> Acquaintance {
-        match self.pairs.iter().find(|pair| pair.other == other) {
-            None => Acquaintance::Strangers,
-            Some(pair) => {
-                let faded = if pair.linked { MEET_AGAIN } else { OFFER_LIFETIME };
-                let age = now.saturating_duration_since(pair.at);
-                if age >= faded { Acquaintance::Faded } else { Acquaintance::Recent }
-            }
-        }
-    }
-
-    fn forget(&mut self, other: Slot) {
-        if let Some(at) = self.pairs.iter().position(|pair| pair.other == other) {
-            self.links -= u32::from(self.pairs.swap_remove(at).linked);
-        }
-        self.incoming.retain(|offer| offer.from != other);
-    }
-
-    fn remember(&mut self, other: Slot, now: Instant) {
-        match self.pairs.iter_mut().find(|pair| pair.other == other) {
-            Some(pair) => pair.at = now,
-            None => self.pairs.push(Pair { other, at: now, linked: false }),
-        }
-    }
-
-    fn link(&mut self, other: Slot) {
-        if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.other == other) {
-            self.links += u32::from(!pair.linked);
-            pair.linked = true;
-        }
-    }
-
-    fn drop_old_offers(&mut self, now: Instant) {
-        self.incoming.retain(|offer| now.saturating_duration_since(offer.at) <= OFFER_LIFETIME);
-        if self.incoming.is_empty() {
-            // Most viewers are idle most of the time.
-            self.incoming = Vec::new();
-        }
-    }
-}
-
-/// The viewers of one stream.
+/// The viewers by slot.
 #[derive(Debug, Default)]
-pub struct Swarm {
+struct Peers {
     slots: Vec<Option<Peer>>,
     free: Vec<Slot>,
-    by_id: HashMap<PeerId, Slot>,
-    groups: HashMap<Group, Vec<Slot>>,
-    seeders: u32,
 }
 
-impl Swarm {
-    pub fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub fn seeders(&self) -> u32 {
-        self.seeders
-    }
-
-    pub fn find(&self, id: &PeerId) -> Option<Slot> {
-        self.by_id.get(id).copied()
-    }
-
-    pub fn peer(&self, slot: Slot) -> Option<&Peer> {
+impl Peers {
+    fn get(&self, slot: Slot) -> Option<&Peer> {
         self.slots.get(slot.0 as usize)?.as_ref()
     }
 
-    fn peer_mut(&mut self, slot: Slot) -> Option<&mut Peer> {
+    fn get_mut(&mut self, slot: Slot) -> Option<&mut Peer> {
         self.slots.get_mut(slot.0 as usize)?.as_mut()
     }
 
-    /// Everybody in a group.
-    pub fn group(&self, group: Group) -> &[Slot] {
-        self.groups.get(&group).map_or(&[], Vec::as_slice)
-    }
-
-    /// The groups of a viewer, nearest first.
-    pub fn groups_of(&self, slot: Slot) -> Option<[Group; 3]> {
-        self.peer(slot).map(|peer| Group::of(peer.address))
-    }
-
-    /// Everybody in the order of their slots.
-    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
-        self.slots.iter().flatten()
-    }
-
-    /// Takes a viewer in, or brings what is known about it up to date. Returns its slot and the
-    /// connection that it was on before.
-    pub fn join(
-        &mut self,
-        id: PeerId,
-        connection: ConnectionId,
-        address: IpAddr,
-        seeder: bool,
-        expires: Instant,
-    ) -> (Slot, Option<ConnectionId>) {
-        let Some(slot) = self.find(&id) else {
-            return (self.add(id, connection, address, seeder, expires), None);
-        };
-        if self.peer(slot).is_some_and(|peer| peer.address != address) {
-            self.leave_groups(slot);
-            self.enter_groups(slot, address);
-        }
-        let Some(peer) = self.peer_mut(slot) else { return (slot, None) };
-        let before = std::mem::replace(&mut peer.connection, connection);
-        let was_seeder = std::mem::replace(&mut peer.seeder, seeder);
-        peer.expires = expires;
-        self.seeders = self.seeders + u32::from(seeder) - u32::from(was_seeder);
-        (slot, Some(before))
-    }
-
-    fn add(
-        &mut self,
-        id: PeerId,
-        connection: ConnectionId,
-        address: IpAddr,
-        seeder: bool,
-        expires: Instant,
-    ) -> Slot {
-        let peer = Peer {
-            id,
-            connection,
-            seeder,
-            expires,
-            address,
-            positions: [0; 3],
-            pairs: Vec::new(),
-            incoming: Vec::new(),
-            links: 0,
-        };
-        let slot = match self.free.pop() {
+    fn add(&mut self, peer: Peer) -> Slot {
+        match self.free.pop() {
             Some(slot) => {
                 self.slots[slot.0 as usize] = Some(peer);
                 slot
@@ -254,107 +126,348 @@ impl Swarm {
                 self.slots.push(Some(peer));
                 Slot(self.slots.len() as u32 - 1)
             }
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) -> Option<Peer> {
+        let peer = self.slots.get_mut(slot.0 as usize)?.take()?;
+        self.free.push(slot);
+        Some(peer)
+    }
+
+    fn position(&self, slot: Slot, level: usize) -> Option<usize> {
+        self.get(slot).map(|peer| peer.positions[level] as usize)
+    }
+
+    fn set_position(&mut self, slot: Slot, level: usize, position: usize) {
+        if let Some(peer) = self.get_mut(slot) {
+            peer.positions[level] = position as u32;
+        }
+    }
+}
+
+/// An offer that went from one viewer to another.
+#[derive(Clone, Copy, Debug)]
+struct Introduction {
+    at: Tick,
+    from: Slot,
+    to: Slot,
+}
+
+/// The viewers of one stream.
+#[derive(Debug)]
+pub struct Swarm {
+    limits: LinkLimits,
+    peers: Peers,
+    by_id: HashMap<PeerId, Slot>,
+    groups: Groups,
+    /// Offers that may not have been answered yet, oldest first.
+    introductions: VecDeque<Introduction>,
+    seeders: u32,
+    /// Where the look for expired viewers goes on.
+    cursor: usize,
+    banked_bytes: usize,
+}
+
+impl Swarm {
+    pub fn new(limits: LinkLimits) -> Self {
+        Self {
+            limits,
+            peers: Peers::default(),
+            by_id: HashMap::new(),
+            groups: Groups::default(),
+            introductions: VecDeque::new(),
+            seeders: 0,
+            cursor: 0,
+            banked_bytes: 0,
+        }
+    }
+
+    pub fn limits(&self) -> &LinkLimits {
+        &self.limits
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub fn seeders(&self) -> u32 {
+        self.seeders
+    }
+
+    /// Session descriptions that wait for someone, in bytes.
+    pub fn banked_bytes(&self) -> usize {
+        self.banked_bytes
+    }
+
+    #[cfg(test)]
+    pub fn has_no_groups(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    pub fn find(&self, id: &PeerId) -> Option<Slot> {
+        self.by_id.get(id).copied()
+    }
+
+    pub fn peer(&self, slot: Slot) -> Option<&Peer> {
+        self.peers.get(slot)
+    }
+
+    /// Whom a viewer can find at one of its levels: those who need links, and those who do not.
+    pub fn around(&self, slot: Slot, level: Level) -> (&[Slot], &[Slot]) {
+        let group = self.peer(slot).map(|peer| peer.groups[level as usize]);
+        group.map_or((&[], &[]), |group| self.groups.members(group))
+    }
+
+    /// How near two viewers are.
+    pub fn level(&self, a: Slot, b: Slot) -> Level {
+        let (Some(a), Some(b)) = (self.peer(a), self.peer(b)) else { return Level::Anywhere };
+        let shared = |level: &Level| {
+            let level = *level as usize;
+            a.groups[level] != groups::NONE && a.groups[level] == b.groups[level]
         };
-        self.by_id.insert(id, slot);
-        self.seeders += u32::from(seeder);
-        self.enter_groups(slot, address);
-        slot
+        Level::ALL.into_iter().find(shared).unwrap_or(Level::Anywhere)
+    }
+
+    /// Takes a viewer in, or brings what is known about it up to date; when it expires is to be said
+    /// then. Returns its slot and the
+    /// connection that it was on before.
+    pub fn join(
+        &mut self,
+        id: PeerId,
+        connection: ConnectionId,
+        place: &Place,
+        seeder: bool,
+        now: Tick,
+    ) -> (Slot, Option<ConnectionId>) {
+        let Some(slot) = self.find(&id) else {
+            let slot = self.peers.add(Peer::new(id, connection, *place, seeder, now));
+            self.by_id.insert(id, slot);
+            self.seeders += u32::from(seeder);
+            self.enter_groups(slot);
+            return (slot, None);
+        };
+        if self.peer(slot).is_some_and(|peer| peer.place != *place) {
+            self.leave_groups(slot);
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.place = *place;
+            }
+            self.enter_groups(slot);
+        }
+        let Some(peer) = self.peers.get_mut(slot) else { return (slot, None) };
+        let before = std::mem::replace(&mut peer.connection, connection);
+        let was_seeder = std::mem::replace(&mut peer.seeder, seeder);
+        self.seeders = self.seeders + u32::from(seeder) - u32::from(was_seeder);
+        (slot, Some(before))
+    }
+
+    /// Changes when a viewer counts as gone.
+    pub fn set_expiry(&mut self, slot: Slot, expires: Tick) {
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.expires = expires;
+        }
+    }
+
+    /// Takes over how many links a viewer counts itself.
+    pub fn correct_links(&mut self, slot: Slot, links: u32) {
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.correct(links);
+            self.review(slot);
+        }
+    }
+
+    /// Forgets whom a viewer has met, as when it has started anew.
+    pub fn forget_all(&mut self, slot: Slot) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let pairs: Vec<_> = peer.pairs.iter().map(|pair| pair.other).collect();
+        self.banked_bytes -= peer.banked.drain(..).map(|banked| banked.offer.sdp.len()).sum::<usize>();
+        for other in pairs {
+            self.part(slot, other);
+        }
+        self.correct_links(slot, 0);
     }
 
     /// Takes a viewer out.
     pub fn leave(&mut self, slot: Slot) {
+        self.forget_all(slot);
         self.leave_groups(slot);
-        let Some(peer) = self.slots.get_mut(slot.0 as usize).and_then(Option::take) else { return };
-        for pair in &peer.pairs {
-            if let Some(other) = self.peer_mut(pair.other) {
-                other.forget(slot);
-            }
-        }
+        let Some(peer) = self.peers.remove(slot) else { return };
         self.by_id.remove(&peer.id);
         self.seeders -= u32::from(peer.seeder);
-        self.free.push(slot);
+        if self.by_id.is_empty() {
+            self.introductions = VecDeque::new();
+        }
     }
 
-    fn enter_groups(&mut self, slot: Slot, address: IpAddr) {
-        let positions = Group::of(address).map(|group| {
-            let members = self.groups.entry(group).or_default();
-            members.push(slot);
-            members.len() as u32 - 1
-        });
-        if let Some(peer) = self.peer_mut(slot) {
-            peer.address = address;
-            peer.positions = positions;
+    /// Lets two viewers forget each other.
+    fn part(&mut self, a: Slot, b: Slot) {
+        for (slot, other) in [(a, b), (b, a)] {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.forget(other);
+                self.review(slot);
+            }
+        }
+    }
+
+    fn enter_groups(&mut self, slot: Slot) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let in_need = peer.load() < peer.target(&self.limits);
+        peer.groups = self.groups.open(peer.place.groups());
+        // Nobody is to depend on a viewer who does not upload, so nobody finds it.
+        if peer.place.uploads {
+            for level in 0..LEVELS {
+                self.groups.insert(&mut self.peers, level, slot, in_need);
+            }
         }
     }
 
     fn leave_groups(&mut self, slot: Slot) {
-        let Some((address, positions)) = self.peer(slot).map(|peer| (peer.address, peer.positions)) else {
+        let Some((uploads, groups)) = self.peer(slot).map(|peer| (peer.place.uploads, peer.groups)) else {
             return;
         };
-        for (level, group) in Group::of(address).into_iter().enumerate() {
-            let position = positions[level];
-            let Some(members) = self.groups.get_mut(&group) else { continue };
-            members.swap_remove(position as usize);
-            let moved = members.get(position as usize).copied();
-            if members.is_empty() {
-                self.groups.remove(&group);
+        if uploads {
+            for level in 0..LEVELS {
+                self.groups.remove(&mut self.peers, level, slot);
             }
-            if let Some(moved) = moved.and_then(|moved| self.peer_mut(moved)) {
-                moved.positions[level] = position;
+        }
+        self.groups.close(groups);
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.groups = [groups::NONE; LEVELS];
+        }
+    }
+
+    /// Puts a viewer whose load has changed where it belongs.
+    fn review(&mut self, slot: Slot) {
+        let Some(peer) = self.peers.get(slot) else { return };
+        if peer.place.uploads {
+            let in_need = peer.load() < peer.target(&self.limits);
+            for level in 0..LEVELS {
+                self.groups.set_need(&mut self.peers, level, slot, in_need);
             }
         }
     }
 
     /// Notes that an offer went from one viewer to another.
-    pub fn introduce(&mut self, from: Slot, to: Slot, offer_id: OfferId, now: Instant) {
+    pub fn introduce(&mut self, from: Slot, to: Slot, offer_id: OfferId, now: Tick) {
         self.make_room(from, to);
         self.make_room(to, from);
-        if let Some(peer) = self.peer_mut(from) {
-            peer.remember(to, now);
+        let level = self.level(from, to);
+        for (slot, other) in [(from, to), (to, from)] {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.remember(Pair { other, at: now, level, state: PairState::Open });
+            }
         }
-        if let Some(peer) = self.peer_mut(to) {
-            peer.remember(from, now);
-            peer.drop_old_offers(now);
+        if let Some(peer) = self.peers.get_mut(to) {
             // One open offer for a pair: a second one means that the first has faded.
             peer.incoming.retain(|offer| offer.from != from);
             peer.incoming.push(Incoming { offer_id, from, at: now });
         }
+        self.introductions.push_back(Introduction { at: now, from, to });
+        self.review(from);
+        self.review(to);
     }
 
     /// Makes a viewer forget whom it met first, if it knows too many to meet someone new.
     fn make_room(&mut self, slot: Slot, new: Slot) {
-        let Some(peer) = self.peer_mut(slot) else { return };
+        let Some(peer) = self.peers.get(slot) else { return };
         if peer.pairs.len() < MAX_PAIRS || peer.pairs.iter().any(|pair| pair.other == new) {
             return;
         }
-        let Some(oldest) = peer.pairs.iter().min_by_key(|pair| pair.at).map(|pair| pair.other) else {
-            return;
-        };
-        peer.forget(oldest);
-        if let Some(other) = self.peer_mut(oldest) {
-            other.forget(slot);
+        // Links are worth more than memories of offers that led to none.
+        let oldest = peer.pairs.iter().min_by_key(|pair| (pair.state != PairState::Faded, pair.at));
+        if let Some(oldest) = oldest.map(|pair| pair.other) {
+            self.part(slot, oldest);
         }
     }
 
     /// Notes that a viewer answered an offer, if it had been given that offer and did not answer
-    /// it before. Returns whether it had.
-    pub fn answer(&mut self, by: Slot, to: Slot, offer_id: OfferId, now: Instant) -> bool {
-        let Some(peer) = self.peer_mut(by) else { return false };
-        peer.drop_old_offers(now);
+    /// it before. Returns how near the two are if so.
+    pub fn answer(&mut self, by: Slot, to: Slot, offer_id: OfferId) -> Option<Level> {
+        let peer = self.peers.get_mut(by)?;
         let open = |offer: &Incoming| offer.from == to && offer.offer_id == offer_id;
-        let Some(at) = peer.incoming.iter().position(open) else { return false };
+        let at = peer.incoming.iter().position(open)?;
         peer.incoming.swap_remove(at);
-        peer.link(to);
-        if let Some(peer) = self.peer_mut(to) {
-            peer.link(by);
+        if peer.incoming.is_empty() {
+            peer.incoming = Vec::new();
         }
-        true
+        for (slot, other) in [(by, to), (to, by)] {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.set_state(other, PairState::Linked);
+                self.review(slot);
+            }
+        }
+        Some(self.level(by, to))
     }
 
-    /// Drops offers that can no longer be answered.
-    pub fn drop_old_offers(&mut self, now: Instant) {
-        for peer in self.slots.iter_mut().flatten() {
-            peer.drop_old_offers(now);
+    /// Keeps an offer for someone who comes later; the oldest make room for it.
+    pub fn bank(&mut self, slot: Slot, offer: Offer, most: usize, until: Tick) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if most == 0 {
+            return;
         }
+        if peer.banked.len() >= most {
+            self.banked_bytes -= peer.banked.remove(0).offer.sdp.len();
+        }
+        self.banked_bytes += offer.sdp.len();
+        peer.banked.push(Banked { offer, until });
+    }
+
+    /// Takes the freshest offer that a viewer has left.
+    pub fn take_banked(&mut self, slot: Slot, now: Tick) -> Option<Offer> {
+        let banked = &mut self.peers.get_mut(slot)?.banked;
+        let taken = banked.pop_if(|banked| banked.until > now)?;
+        if banked.is_empty() {
+            *banked = Vec::new();
+        }
+        self.banked_bytes -= taken.offer.sdp.len();
+        Some(taken.offer)
+    }
+
+    /// Lets offers fade that can no longer be answered.
+    pub fn advance(&mut self, now: Tick) {
+        while let Some(&Introduction { at, from, to }) = self.introductions.front() {
+            if now.since(at) <= OFFER_LIFETIME {
+                break;
+            }
+            self.introductions.pop_front();
+            for (slot, other) in [(from, to), (to, from)] {
+                let Some(peer) = self.peers.get_mut(slot) else { continue };
+                peer.drop_incoming(other, at);
+                // Slots are used again: only the pair that this is about fades.
+                if peer.pair(other).is_some_and(|pair| pair.at == at && pair.state == PairState::Open) {
+                    peer.set_state(other, PairState::Faded);
+                    self.review(slot);
+                }
+            }
+        }
+        if self.introductions.is_empty() {
+            self.introductions = VecDeque::new();
+        }
+    }
+
+    /// Looks at a part of the viewers: who has expired is returned, and old offers are dropped.
+    /// After [`SWEEPS`] calls each viewer has been looked at.
+    pub fn sweep(&mut self, now: Tick) -> Vec<(PeerId, ConnectionId)> {
+        self.advance(now);
+        let slots = self.peers.slots.len();
+        let mut expired = Vec::new();
+        for _ in 0..slots.div_ceil(SWEEPS) {
+            self.cursor = (self.cursor + 1) % slots;
+            let Some(peer) = &mut self.peers.slots[self.cursor] else { continue };
+            if peer.expires <= now {
+                expired.push((peer.id, peer.connection));
+            }
+            if peer.banked.iter().any(|banked| banked.until <= now) {
+                let bytes =
+                    |peer: &Peer| peer.banked.iter().map(|banked| banked.offer.sdp.len()).sum::<usize>();
+                let before = bytes(peer);
+                peer.banked.retain(|banked| banked.until > now);
+                if peer.banked.is_empty() {
+                    peer.banked = Vec::new();
+                }
+                self.banked_bytes -= before - bytes(peer);
+            }
+        }
+        expired
     }
 }

@@ -2,24 +2,26 @@
 
 //! Who is here, on which connection, and which offers are open?
 //!
-//! A viewer belongs to a swarm under its peer id, and to the connection that announced it last:
-//! a browser that reconnects takes its place over before its old socket is noticed to be dead.
-//! One connection may carry any number of viewers, because a page has one socket for all of its
-//! swarms and a peer id for each. A viewer is gone when it says so, when its connection closes, or
-//! when it has not announced itself for too long: p2p-media-loader never says that it leaves.
+//! The whole tracker without its sockets: takes what viewers say and returns who is to be told
+//! what. Viewers are known by (info hash, peer id) and belong to the connection that announced
+//! them last, since one browser page uses one socket for several swarms and a page that reconnects
+//! comes back before its old socket is known to be dead. A viewer leaves when its connection
+//! closes, or when it has not announced itself for too long: p2p-media-loader never says that it
+//! leaves.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
-use super::choice::{LinkLimits, choose};
-use super::swarm::{Slot, Swarm};
+use super::choice::Search;
+use super::place::{LEVELS, Place};
+pub use super::swarm::LinkLimits;
+use super::swarm::{Slot, Swarm, Tick};
 use crate::swarm::ids::{InfoHash, PeerId};
-use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, ScrapeCounts};
+use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, ScrapeCounts};
 
 /// Names a connection; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,21 +32,40 @@ pub struct ConnectionId(pub u64);
 pub struct Settings {
     /// Time between announces of a viewer who has enough links.
     pub interval: Duration,
-    /// The same for a viewer who could have more. Each announce makes a browser build several
+    /// The same for a viewer who has some, and for one who has met everybody there is.
+    pub medium_interval: Duration,
+    /// The same for a viewer who has few. Each announce makes a browser build several
     /// connections, so this is a matter of tens of seconds.
     pub short_interval: Duration,
+    /// With fewer links than this, a viewer has few.
+    pub few_links: usize,
     pub links: LinkLimits,
+    /// Offers that found nobody are kept this long for viewers who come later. Browsers drop
+    /// theirs after 50 s.
+    pub bank_time: Duration,
+    /// How many of them for each viewer; 0 keeps none.
+    pub bank_per_viewer: usize,
+    /// Bytes of session descriptions kept for this, over all swarms.
+    pub bank_bytes: usize,
     /// Viewers on one connection, over all swarms.
     pub max_peers_per_connection: usize,
+    /// Viewers over all swarms.
+    pub max_peers: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(300),
+            medium_interval: Duration::from_secs(60),
             short_interval: Duration::from_secs(20),
+            few_links: 8,
             links: LinkLimits::default(),
+            bank_time: Duration::from_secs(40),
+            bank_per_viewer: 4,
+            bank_bytes: 64 << 20,
             max_peers_per_connection: 64,
+            max_peers: 2_000_000,
         }
     }
 }
@@ -56,8 +77,10 @@ pub struct Announced {
     pub interval: Duration,
     pub complete: u32,
     pub incomplete: u32,
-    /// Where the offers go: the first to the first, and so on. Offers beyond that go nowhere.
+    /// Where the offers go: the first to the first, and so on. Offers beyond that go nowhere now.
     pub receivers: Vec<ConnectionId>,
+    /// Earlier offers of others, which go to the viewer itself.
+    pub banked: Vec<(PeerId, Offer)>,
 }
 
 /// Why an announce or an answer was refused.
@@ -65,6 +88,8 @@ pub struct Announced {
 pub enum Refusal {
     #[error("too many peer ids on one connection")]
     TooManyPeers,
+    #[error("tracker is full")]
+    Full,
     #[error("peer_id has not been announced on this connection")]
     NotYours,
     /// Nobody's fault: the viewer who made the offer may just have left.
@@ -73,14 +98,24 @@ pub enum Refusal {
 }
 
 /// What has happened so far, and how much there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Counters {
     pub swarms: usize,
     pub peers: usize,
     pub announces: u64,
     /// Relayed, not made.
     pub offers: u64,
+    /// Those of them that had been kept for a while.
+    pub banked_offers: u64,
     pub answers: u64,
+    /// Session descriptions that wait for someone, in bytes.
+    pub banked_bytes: usize,
+    /// Answers by how near the two viewers are, nearest first.
+    pub links: [u64; LEVELS],
+    /// Kilometres between viewers who were linked, in sum over `located_links`: those of whom
+    /// both locations are known.
+    pub link_kilometres: f64,
+    pub located_links: u64,
 }
 
 /// Every swarm that this tracker knows.
@@ -88,13 +123,12 @@ pub struct Counters {
 pub struct Swarms {
     settings: Settings,
     rng: SmallRng,
+    /// Times are counted from the first one heard of.
+    start: Option<Instant>,
     swarms: HashMap<InfoHash, Swarm>,
     /// The viewers on each connection.
     owned: HashMap<ConnectionId, Vec<(InfoHash, PeerId)>>,
-    peers: usize,
-    announces: u64,
-    offers: u64,
-    answers: u64,
+    counters: Counters,
 }
 
 impl Swarms {
@@ -102,12 +136,10 @@ impl Swarms {
         Self {
             settings,
             rng: SmallRng::seed_from_u64(seed),
+            start: None,
             swarms: HashMap::new(),
             owned: HashMap::new(),
-            peers: 0,
-            announces: 0,
-            offers: 0,
-            answers: 0,
+            counters: Counters::default(),
         }
     }
 
@@ -115,57 +147,75 @@ impl Swarms {
     ///
     /// # Errors
     ///
-    /// [`Refusal::TooManyPeers`].
+    /// [`Refusal::TooManyPeers`], [`Refusal::Full`].
     pub fn announce(
         &mut self,
         now: Instant,
         connection: ConnectionId,
-        address: IpAddr,
+        place: impl Into<Place>,
         announce: &Announce,
     ) -> Result<Announced, Refusal> {
-        self.announces += 1;
+        self.counters.announces += 1;
+        let now = self.tick(now);
+        let Announce { info_hash, peer_id, .. } = *announce;
         if announce.event == AnnounceEvent::Stopped {
-            self.disown(connection, announce.info_hash, announce.peer_id);
-            self.remove(connection, announce.info_hash, announce.peer_id);
-            let counts = self.scrape(&announce.info_hash);
+            self.disown(connection, info_hash, peer_id);
+            self.remove(connection, info_hash, peer_id);
+            let counts = self.scrape(&info_hash);
             return Ok(Announced {
                 interval: self.settings.interval,
                 complete: counts.complete,
                 incomplete: counts.incomplete,
                 receivers: Vec::new(),
+                banked: Vec::new(),
             });
         }
-        self.own(connection, announce.info_hash, announce.peer_id)?;
-
-        let swarm = self.swarms.entry(announce.info_hash).or_default();
-        let seeder = announce.left == Some(0) || announce.event == AnnounceEvent::Completed;
-        let expires = now + 2 * self.settings.interval + self.settings.short_interval;
-        let before = swarm.len();
-        // A socket that listens on IPv6 sees IPv4 addresses in IPv6 form.
-        let address = address.to_canonical();
-        let (slot, previous) = swarm.join(announce.peer_id, connection, address, seeder, expires);
-        self.peers += swarm.len() - before;
-
-        let wanted = announce.numwant.map_or(usize::MAX, |numwant| numwant as usize);
-        let wanted = wanted.min(announce.offers.len());
-        let chosen = choose(swarm, slot, wanted, self.settings.links, now, &mut self.rng);
-        let mut receivers = Vec::with_capacity(chosen.len());
-        for (to, offer) in chosen.into_iter().zip(&announce.offers) {
-            swarm.introduce(slot, to, offer.offer_id, now);
-            receivers.extend(swarm.peer(to).map(|peer| peer.connection));
+        let known = self.swarms.get(&info_hash).is_some_and(|swarm| swarm.find(&peer_id).is_some());
+        if !known && self.counters.peers >= self.settings.max_peers {
+            return Err(Refusal::Full);
         }
-        self.offers += receivers.len() as u64;
+        self.own(connection, info_hash, peer_id)?;
 
+        let swarm = self.swarms.entry(info_hash).or_insert_with(|| Swarm::new(self.settings.links));
+        swarm.advance(now);
+        let banked_before = swarm.banked_bytes();
+        let seeder = announce.left == Some(0) || announce.event == AnnounceEvent::Completed;
+        let (slot, previous) = swarm.join(peer_id, connection, &place.into(), seeder, now);
+        self.counters.peers += usize::from(!known);
+        if known && announce.event == AnnounceEvent::Started {
+            // The same name, but it begins with no links.
+            swarm.forget_all(slot);
+        }
+
+        let room = self.settings.bank_bytes.saturating_sub(self.counters.banked_bytes);
+        let (receivers, banked) = introduce(&self.settings, swarm, slot, announce, room, now, &mut self.rng);
+        self.counters.offers += (receivers.len() + banked.len()) as u64;
+        self.counters.banked_offers += banked.len() as u64;
+        self.counters.banked_bytes = self.counters.banked_bytes + swarm.banked_bytes() - banked_before;
+
+        let interval = interval(&self.settings, swarm, slot, &mut self.rng);
+        // Two announces may be missed, as by a page in the background, and a little more.
+        swarm.set_expiry(slot, now + 2 * interval + self.settings.medium_interval);
         let announced = Announced {
-            interval: interval(&self.settings, swarm, slot, &mut self.rng),
+            interval,
             complete: swarm.seeders(),
             incomplete: swarm.len() as u32 - swarm.seeders(),
             receivers,
+            banked,
         };
         if let Some(previous) = previous.filter(|previous| *previous != connection) {
-            self.disown(previous, announce.info_hash, announce.peer_id);
+            self.disown(previous, info_hash, peer_id);
         }
         Ok(announced)
+    }
+
+    /// A viewer said how many links it has. Only it can know that some have ended.
+    pub fn report_links(&mut self, connection: ConnectionId, info_hash: &InfoHash, id: &PeerId, links: u32) {
+        let Some(swarm) = self.swarms.get_mut(info_hash) else { return };
+        let Some(slot) = swarm.find(id) else { return };
+        if swarm.peer(slot).is_some_and(|peer| peer.connection == connection) {
+            swarm.correct_links(slot, links);
+        }
     }
 
     /// A viewer answered an offer. Returns the connection of the viewer who made it.
@@ -181,18 +231,24 @@ impl Swarms {
         connection: ConnectionId,
         answer: &Answer,
     ) -> Result<ConnectionId, Refusal> {
+        let now = self.tick(now);
         let swarm = self.swarms.get_mut(&answer.info_hash).ok_or(Refusal::NotYours)?;
+        swarm.advance(now);
         let by = swarm.find(&answer.peer_id).ok_or(Refusal::NotYours)?;
         if swarm.peer(by).is_none_or(|peer| peer.connection != connection) {
             return Err(Refusal::NotYours);
         }
         let to = swarm.find(&answer.to_peer_id).ok_or(Refusal::NoSuchOffer)?;
-        if !swarm.answer(by, to, answer.offer_id, now) {
-            return Err(Refusal::NoSuchOffer);
+        let level = swarm.answer(by, to, answer.offer_id).ok_or(Refusal::NoSuchOffer)?;
+        let offerer = swarm.peer(to).ok_or(Refusal::NoSuchOffer)?;
+        self.counters.answers += 1;
+        self.counters.links[level as usize] += 1;
+        let point = |slot| swarm.peer(slot).and_then(|peer| peer.place.point);
+        if let (Some(a), Some(b)) = (point(by), point(to)) {
+            self.counters.link_kilometres += f64::from(a.distance_km(b));
+            self.counters.located_links += 1;
         }
-        let offerer = swarm.peer(to).ok_or(Refusal::NoSuchOffer)?.connection;
-        self.answers += 1;
-        Ok(offerer)
+        Ok(offerer.connection)
     }
 
     /// The size of a swarm; zeros if there is none.
@@ -211,13 +267,17 @@ impl Swarms {
         }
     }
 
-    /// Takes out who has not announced itself for too long; to be called every few seconds.
+    /// Looks for viewers who have not announced themselves for too long; to be called about once
+    /// a second. A call looks at a part of them only, so that a large swarm does not stop
+    /// everything else.
     pub fn expire(&mut self, now: Instant) {
+        let now = self.tick(now);
         let mut expired = Vec::new();
         for (info_hash, swarm) in &mut self.swarms {
-            swarm.drop_old_offers(now);
-            let gone = swarm.peers().filter(|peer| peer.expires <= now);
-            expired.extend(gone.map(|peer| (*info_hash, peer.id, peer.connection)));
+            let before = swarm.banked_bytes();
+            let gone = swarm.sweep(now);
+            self.counters.banked_bytes -= before - swarm.banked_bytes();
+            expired.extend(gone.into_iter().map(|(peer_id, connection)| (*info_hash, peer_id, connection)));
         }
         // The order of a map differs from run to run; what a seed leads to must not.
         expired.sort_unstable();
@@ -228,18 +288,17 @@ impl Swarms {
     }
 
     pub fn counters(&self) -> Counters {
-        Counters {
-            swarms: self.swarms.len(),
-            peers: self.peers,
-            announces: self.announces,
-            offers: self.offers,
-            answers: self.answers,
-        }
+        Counters { swarms: self.swarms.len(), ..self.counters }
+    }
+
+    fn tick(&mut self, now: Instant) -> Tick {
+        Tick::new(*self.start.get_or_insert(now), now)
     }
 
     /// Notes that a connection carries a viewer.
     fn own(&mut self, connection: ConnectionId, info_hash: InfoHash, peer_id: PeerId) -> Result<(), Refusal> {
-        let owned = self.owned.entry(connection).or_default();
+        // Nearly all connections carry one viewer or two.
+        let owned = self.owned.entry(connection).or_insert_with(|| Vec::with_capacity(1));
         if !owned.contains(&(info_hash, peer_id)) {
             if owned.len() >= self.settings.max_peers_per_connection {
                 return Err(Refusal::TooManyPeers);
@@ -264,8 +323,10 @@ impl Swarms {
         let Some(swarm) = self.swarms.get_mut(&info_hash) else { return };
         let Some(slot) = swarm.find(&peer_id) else { return };
         if swarm.peer(slot).is_some_and(|peer| peer.connection == connection) {
+            let before = swarm.banked_bytes();
             swarm.leave(slot);
-            self.peers -= 1;
+            self.counters.banked_bytes -= before - swarm.banked_bytes();
+            self.counters.peers -= 1;
         }
         if swarm.len() == 0 {
             self.swarms.remove(&info_hash);
@@ -273,15 +334,71 @@ impl Swarms {
     }
 }
 
+/// Finds partners for a viewer. One who has offers left from before gives one of those; the
+/// viewer's own go to the others, and what is left of them is kept for `bank_time`.
+fn introduce(
+    settings: &Settings,
+    swarm: &mut Swarm,
+    slot: Slot,
+    announce: &Announce,
+    room: usize,
+    now: Tick,
+    rng: &mut SmallRng,
+) -> (Vec<ConnectionId>, Vec<(PeerId, Offer)>) {
+    let wanted = announce.numwant.map_or(usize::MAX, |numwant| numwant as usize);
+    let offers = &announce.offers[..announce.offers.len().min(wanted)];
+
+    let mut partners = Vec::new();
+    let mut own = 0;
+    let mut search = Search::new(swarm, slot, now, rng);
+    // A viewer who makes no offers may be a scout or about to leave: it gets none either.
+    while !offers.is_empty() {
+        let Some(partner) = search.next(own == offers.len()) else { break };
+        let banked = swarm.peer(partner).is_some_and(|peer| peer.has_banked(now));
+        own += usize::from(!banked);
+        partners.push((partner, banked));
+    }
+
+    let mut left = offers.iter();
+    let mut receivers = Vec::with_capacity(own);
+    let mut given = Vec::new();
+    let id = |swarm: &Swarm, slot| swarm.peer(slot).map(|peer| (peer.id, peer.connection));
+    for (partner, banked) in partners {
+        let Some((peer_id, connection)) = id(swarm, partner) else { continue };
+        if banked {
+            let Some(offer) = swarm.take_banked(partner, now) else { continue };
+            swarm.introduce(partner, slot, offer.offer_id, now);
+            given.push((peer_id, offer));
+        } else if let Some(Offer { offer_id, .. }) = left.next() {
+            swarm.introduce(slot, partner, *offer_id, now);
+            receivers.push(connection);
+        }
+    }
+
+    let uploads = swarm.peer(slot).is_some_and(|peer| peer.place.uploads);
+    if uploads {
+        let until = now + settings.bank_time;
+        let mut room = room;
+        for offer in left.take(settings.bank_per_viewer) {
+            if offer.sdp.len() > room {
+                break;
+            }
+            room -= offer.sdp.len();
+            swarm.bank(slot, offer.clone(), settings.bank_per_viewer, until);
+        }
+    }
+    (receivers, given)
+}
+
 /// When a viewer should announce itself again. Every announce makes a browser build connections
 /// whether or not anyone needs them, so it is asked for only as often as it may lead to a link.
 fn interval(settings: &Settings, swarm: &Swarm, slot: Slot, rng: &mut SmallRng) -> Duration {
-    let links = swarm.peer(slot).map_or(0, |peer| peer.links());
-    let interval = if links >= settings.links.target {
+    let (links, target) = swarm.peer(slot).map_or((0, 0), |peer| (peer.links(), peer.target(swarm.limits())));
+    let interval = if links >= target {
         settings.interval
-    } else if links >= swarm.len().saturating_sub(1) {
-        // Nobody is left to meet, and newcomers make offers themselves.
-        3 * settings.short_interval
+    } else if links >= settings.few_links || links >= swarm.len().saturating_sub(1) {
+        // Of the latter, nobody is left to meet, and newcomers make offers themselves.
+        settings.medium_interval
     } else {
         settings.short_interval
     };

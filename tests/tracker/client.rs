@@ -228,8 +228,10 @@ async fn messages_that_are_too_long_end_the_connection() {
 
 #[tokio::test]
 async fn a_web_server_is_not_a_tracker() {
-    let tracker = Tracker::start().await;
-    let mut client = Client::start(&format!("ws://{}/health", tracker.address), ALICE);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(async || "a page")).into_future());
+    let mut client = Client::start(&format!("ws://{address}/"), ALICE);
     assert!(matches!(client.disconnected().await, (TrackerError::Refused(200), true)));
     let (_listener, url) = FakeTracker::start().await;
     let client = Client::start(&url, ALICE);

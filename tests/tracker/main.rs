@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The tracker and its client over real sockets, on the loopback interface only.
+//! The tracker's client over real sockets, on the loopback interface only.
 
 mod client;
-mod server;
 mod support;

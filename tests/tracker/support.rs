@@ -2,17 +2,21 @@
 
 //! A tracker to test against, and a socket that speaks whatever a test wants it to.
 
+// Two programs share this, and each uses a part of it.
+#![allow(dead_code)]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use gstp2phls::tracker::server::{Config, serve};
+use gstp2phls::tracker::server::{Config, Listeners, ServeError, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Far more than anything here takes; only a failing test waits for it.
@@ -30,21 +34,32 @@ pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
 
 pub struct Tracker {
     pub address: SocketAddr,
+    /// Where operators look, if not at the same address.
+    pub operators: Option<SocketAddr>,
     shutdown: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Tracker {
     pub async fn start() -> Self {
-        Self::start_on("127.0.0.1:0".parse().unwrap(), Config::default()).await
+        Self::with(Config::default()).await
+    }
+
+    pub async fn with(config: Config) -> Self {
+        Self::start_on("127.0.0.1:0".parse().unwrap(), config).await
     }
 
     pub async fn start_on(address: SocketAddr, config: Config) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::listen(TcpListener::bind(address).await.unwrap(), None, config)
+    }
+
+    pub fn listen(viewers: TcpListener, operators: Option<TcpListener>, config: Config) -> Self {
+        let address = viewers.local_addr().unwrap();
+        let operators_address = operators.as_ref().map(|listener| listener.local_addr().unwrap());
         let (shutdown, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, config, async { drop(stopped.await) }));
-        Self { address, shutdown, task }
+        let task =
+            tokio::spawn(serve(Listeners { viewers, operators }, config, async { drop(stopped.await) }));
+        Self { address, operators: operators_address, shutdown, task }
     }
 
     /// Stops, and returns when that is done.
@@ -54,19 +69,30 @@ impl Tracker {
     }
 
     pub async fn connect(&self) -> Socket {
-        let url = format!("ws://{}/announce", self.address);
-        Socket(patiently(connect_async(url)).await.unwrap().0)
+        self.connect_with("/announce", &[]).await.unwrap()
+    }
+
+    /// Connects as a viewer at this address, seen by a proxy.
+    pub async fn connect_from(&self, address: &str) -> Socket {
+        self.connect_with("/", &[("x-forwarded-for", address)]).await.unwrap()
+    }
+
+    /// Connects to a path with headers; or the status of the refusal.
+    pub async fn connect_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
+        let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        match patiently(connect_async(request)).await {
+            Ok((socket, _)) => Ok(Socket(socket)),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// A plain HTTP request: status line and body.
     pub async fn get(&self, path: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: tracker\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut reply = String::new();
-        patiently(stream.read_to_string(&mut reply)).await.unwrap();
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-        (head.lines().next().unwrap().to_owned(), body.to_owned())
+        get(self.address, path).await
     }
 
     pub async fn stats(&self) -> Value {
@@ -77,6 +103,16 @@ impl Tracker {
     pub async fn until_stats(&self, expected: impl Fn(&Value) -> bool) {
         patiently(async { while !expected(&self.stats().await) {} }).await;
     }
+}
+
+pub async fn get(address: SocketAddr, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: tracker\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    patiently(stream.read_to_string(&mut reply)).await.unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
 }
 
 pub struct Socket(pub WebSocketStream<MaybeTlsStream<TcpStream>>);

@@ -19,6 +19,15 @@ pub enum ClientMessage {
     Scrape(Vec<InfoHash>),
 }
 
+/// Fields that other trackers do not know and read past.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// What lets the viewer into a private swarm.
+    pub token: Option<String>,
+    /// Open connections to viewers of this swarm, as the viewer counts them itself.
+    pub links: Option<u32>,
+}
+
 /// A viewer's sign of life in one swarm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Announce {
@@ -61,7 +70,13 @@ pub struct Answer {
 impl ClientMessage {
     /// Reads a message, text or binary frame alike.
     pub fn parse(message: &[u8]) -> Result<Self, MessageError> {
-        let raw: Raw = read_object(message)?;
+        Self::parse_with_extras(message).map(|(message, _)| message)
+    }
+
+    /// The same, with what our tracker understands besides.
+    pub fn parse_with_extras(message: &[u8]) -> Result<(Self, Extras), MessageError> {
+        let mut raw: Raw = read_object(message)?;
+        let extras = Extras { token: raw.token.0.take(), links: raw.links.saturating_u32() };
         let echo = match &raw.info_hash {
             Ids::One(id) => id.echo(),
             _ => String::new(),
@@ -70,7 +85,8 @@ impl ClientMessage {
             Some("scrape") => Action::Scrape,
             _ => Action::Announce,
         };
-        raw.understand().map_err(|reason| MessageError { action, info_hash: echo, reason })
+        let message = raw.understand().map_err(|reason| MessageError { action, info_hash: echo, reason })?;
+        Ok((message, extras))
     }
 
     /// Writes the message as JSON.
@@ -104,6 +120,8 @@ struct Raw {
     left: Number,
     offers: List<Object<RawOffer>>,
     answer: Object<AnyDescription>,
+    token: Text,
+    links: Number,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::swarm::ids::OfferId;
 use crate::swarm::tracker_messages::Offer;
-use crate::tracker::swarm::OFFER_LIFETIME;
+use crate::tracker::swarm::{OFFER_LIFETIME, SWEEPS};
 
 const HASH: InfoHash = InfoHash([1; 20]);
 
@@ -58,6 +59,10 @@ impl World {
         self.swarms.answer(self.now, ConnectionId(connection), &answer(by, to, offer))
     }
 
+    fn expire(&mut self) {
+        (0..SWEEPS).for_each(|_| self.swarms.expire(self.now));
+    }
+
     fn incomplete(&self) -> u32 {
         self.swarms.scrape(&HASH).incomplete
     }
@@ -65,7 +70,7 @@ impl World {
 
 #[test]
 fn an_offer_is_answered_once_by_the_one_who_got_it() {
-    let mut world = World::new(Settings::default());
+    let mut world = World::new(Settings { bank_per_viewer: 0, ..Settings::default() });
     assert_eq!(world.join(1, 1, 5).receivers, []);
     assert_eq!(world.join(2, 2, 5).receivers, [ConnectionId(1)]);
     world.join(3, 3, 0);
@@ -127,11 +132,12 @@ fn viewers_leave_by_word_by_hanging_up_and_by_silence() {
     assert_eq!(world.incomplete(), 2);
     world.swarms.close(ConnectionId(2));
     assert_eq!(world.incomplete(), 1);
-    world.now += 2 * settings.interval;
-    world.swarms.expire(world.now);
+    // Without links, 3 was asked to come back soon.
+    world.now += 2 * settings.short_interval;
+    world.expire();
     assert_eq!(world.incomplete(), 1);
-    world.now += settings.interval;
-    world.swarms.expire(world.now);
+    world.now += 2 * settings.medium_interval;
+    world.expire();
     assert_eq!(world.swarms.counters(), Counters { announces: 4, ..Default::default() });
 }
 
@@ -149,7 +155,8 @@ fn a_connection_carries_only_so_many_viewers() {
 
 #[test]
 fn who_has_enough_links_is_asked_less_often() {
-    let settings = Settings { links: LinkLimits { target: 2, most: 4 }, ..Default::default() };
+    let links = LinkLimits { target: 2, most: 4, ..Default::default() };
+    let settings = Settings { links, few_links: 2, ..Default::default() };
     let mut world = World::new(settings);
     let about = |interval: Duration, seconds: u64| {
         let ratio = interval.as_secs_f64() / seconds as f64;
@@ -172,6 +179,67 @@ fn the_same_seed_chooses_the_same() {
         (0..100u8).map(|who| world.join(who.into(), who, 5).receivers).collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn offers_that_found_nobody_wait_for_those_who_come() {
+    let mut world = World::new(Settings::default());
+    assert_eq!(world.join(1, 1, 5).receivers, []);
+    // The newcomer keeps its own offers for others.
+    let announced = world.join(2, 2, 5);
+    assert_eq!((announced.receivers.len(), announced.banked.len()), (0, 1));
+    let (from, offer) = announced.banked[0].clone();
+    assert_eq!(from, peer(1));
+    assert_eq!(world.answer(2, 2, 1, offer.offer_id.0[0]), Ok(ConnectionId(1)));
+    let announced = world.join(3, 3, 1);
+    let from: Vec<_> = announced.banked.iter().map(|(from, _)| *from).collect();
+    assert!(announced.receivers.is_empty() && from.contains(&peer(1)) && from.contains(&peer(2)), "{from:?}");
+    // What is left becomes too old for the browsers that made it.
+    world.now += Duration::from_secs(40);
+    let announced = world.join(4, 4, 2);
+    assert_eq!((announced.receivers.len(), announced.banked.len()), (2, 0));
+    world.expire();
+    assert_eq!(world.swarms.counters().banked_bytes, 0);
+    assert_eq!(world.swarms.counters().banked_offers, 3);
+}
+
+#[test]
+fn only_so_many_bytes_wait() {
+    let mut world = World::new(Settings { bank_bytes: 7, ..Default::default() });
+    world.join(1, 1, 5);
+    assert_eq!(world.swarms.counters().banked_bytes, 6, "two of three bytes each");
+    world.swarms.close(ConnectionId(1));
+    assert_eq!(world.swarms.counters().banked_bytes, 0);
+    let mut world = World::new(Settings { bank_per_viewer: 0, ..Default::default() });
+    world.join(1, 1, 5);
+    assert_eq!(world.swarms.counters().banked_bytes, 0);
+}
+
+#[test]
+fn who_starts_anew_has_no_links() {
+    let mut world = World::new(Settings { bank_per_viewer: 0, ..Default::default() });
+    world.join(1, 1, 0);
+    world.join(2, 2, 1);
+    world.answer(1, 1, 2, 0).unwrap();
+    assert_eq!(world.join(2, 2, 1).receivers, [], "they are connected");
+    let restarted = world.announce(3, 2, AnnounceEvent::Started, 1);
+    assert_eq!(restarted.receivers, [ConnectionId(1)]);
+}
+
+#[test]
+fn a_full_tracker_refuses_newcomers_only() {
+    let mut world = World::new(Settings { max_peers: 1, ..Default::default() });
+    world.join(1, 1, 0);
+    let refused = world.swarms.announce(
+        world.now,
+        ConnectionId(2),
+        address(2),
+        &announce(2, AnnounceEvent::Started, 0),
+    );
+    assert_eq!(refused, Err(Refusal::Full));
+    world.join(1, 1, 0);
+    world.swarms.close(ConnectionId(1));
+    world.join(2, 2, 0);
 }
 
 #[derive(Clone, Debug)]
@@ -209,7 +277,10 @@ proptest! {
                     let announce = Announce { left, ..announce(who, AnnounceEvent::Update, offers) };
                     let announced = world.swarms
                         .announce(world.now, ConnectionId(connection), address(who), &announce).unwrap();
-                    here.insert(who, (connection, seeds, world.now));
+                    let life = 2 * announced.interval + settings.medium_interval;
+                    // The tracker counts in tenths of a second.
+                    let until = world.now + Duration::from_millis(life.as_millis() as u64 / 100 * 100);
+                    here.insert(who, (connection, seeds, until));
                     prop_assert!(announced.receivers.len() <= usize::from(offers));
                     for receiver in announced.receivers {
                         prop_assert_ne!(receiver, ConnectionId(connection));
@@ -235,20 +306,23 @@ proptest! {
                 }
                 Step::Wait { seconds } => {
                     world.now += Duration::from_secs(seconds);
-                    world.swarms.expire(world.now);
-                    let age = 2 * settings.interval + settings.short_interval;
-                    here.retain(|_, (.., announced)| *announced + age > world.now);
+                    world.expire();
+                    // How long each may stay depends on the interval that it was told.
+                    here.retain(|_, (.., until)| *until > world.now);
                 }
             }
             let seeders = here.values().filter(|(_, seeds, _)| *seeds).count();
             let counts = world.swarms.scrape(&HASH);
             prop_assert_eq!((counts.complete, counts.incomplete), (seeders as u32, (here.len() - seeders) as u32));
             let counters = world.swarms.counters();
+            let banked: usize = world.swarms.swarms.values().map(Swarm::banked_bytes).sum();
+            prop_assert_eq!(counters.banked_bytes, banked);
             prop_assert_eq!((counters.peers, counters.swarms), (here.len(), usize::from(!here.is_empty())));
         }
         for connection in 0..6 {
             world.swarms.close(ConnectionId(connection));
         }
         prop_assert!(world.swarms.swarms.is_empty() && world.swarms.owned.is_empty());
+        prop_assert_eq!(world.swarms.counters().banked_bytes, 0);
     }
 }

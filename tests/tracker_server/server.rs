@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use gstp2phls::tracker::server::Config;
+use gstp2phls::tracker::server::{Config, Limits};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -220,24 +220,9 @@ async fn troublemakers_are_cut_off_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn operators_get_answers() {
-    let tracker = Tracker::start().await;
-    let mut socket = tracker.connect().await;
-    socket.announce(HASH, ALICE, &[OFFER]).await;
-    socket.0.send(Message::text("null")).await.unwrap();
-    socket.receive().await;
-    let expected = json!({"swarms": 1, "peers": 1, "connections": 1, "announces": 1, "offers": 0, "answers": 0,
-        "errors": 1});
-    assert_eq!(tracker.stats().await, expected);
-    assert_eq!(tracker.get("/health").await, ("HTTP/1.1 200 OK".into(), "ok\n".into()));
-    let (status, _) = tracker.get("/").await;
-    assert!(status.starts_with("HTTP/1.1 4"), "{status}");
-}
-
-#[tokio::test]
 async fn connections_are_bounded() {
-    let config = Config { max_connections: 1, ..Config::default() };
-    let tracker = Tracker::start_on("127.0.0.1:0".parse().unwrap(), config).await;
+    let limits = Limits { max_connections: 1, ..Limits::default() };
+    let tracker = Tracker::with(Config { limits, ..Config::default() }).await;
     let mut first = tracker.connect().await;
     let url = format!("ws://{}/", tracker.address);
     assert!(patiently(tokio_tungstenite::connect_async(&url)).await.is_err());

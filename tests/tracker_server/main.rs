@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The tracker over real sockets, on the loopback interface only. Needs no GStreamer.
+
+#[path = "../tracker/support.rs"]
+mod support;
+
+mod operating;
+mod places;
+mod server;
+mod tls;
