@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a world must keep to, whatever its viewers do, and what its viewers must keep to in any world.
+
+use proptest::prelude::*;
+
+use super::scenario::{BrownOut, Class, Kind, Misbehaviour};
+use super::tally::Tally;
+use super::time::to_seconds;
+use super::*;
+
+fn audience(viewers: u32, duration: f64) -> Scenario {
+    let mut world = Scenario { viewers, duration, warm_up: 20.0, ..Scenario::default() };
+    world.arrivals.over = 5.0;
+    world
+}
+
+fn tally(scenario: &Scenario, options: Options) -> Tally {
+    run(scenario, &options).expect("it can be run").tally
+}
+
+#[test]
+fn the_result_does_not_depend_on_the_number_of_threads() {
+    let mut world = audience(200, 40.0);
+    world.churn.per_minute = 0.5;
+    world.households.share = 0.4;
+    world.network.isp_edge = 50.0;
+    let with = |threads| tally(&world, Options { threads, ..Options::default() });
+    let one = with(1);
+    assert!(one.counted.peers > 0 && one.left > 0 && one.household > 0);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(3));
+    assert_ne!(one, tally(&world, Options { seed: 2, ..Options::default() }));
+}
+
+#[test]
+fn no_byte_is_lost_sight_of() {
+    let mut world = audience(60, 60.0);
+    world.churn.per_minute = 0.5;
+    let t = tally(&world, Options::default());
+    assert!(t.lost > 0 && t.counted.peers > t.counted.http);
+    assert_eq!(t.peer_sent, t.peer_delivered + t.lost + t.in_flight);
+    assert_eq!(t.http_sent, t.http_delivered + t.http_lost + t.http_in_flight);
+    // The viewers count the same as the world does.
+    assert_eq!(t.counted.uploaded, t.peer_sent);
+    assert_eq!(t.counted.http, t.http_delivered);
+    assert_eq!(t.counted.peers, t.timeline.iter().map(|m| m.peers).sum::<u64>());
+    assert!(t.counted.peers + t.counted.wasted <= t.peer_delivered + t.http_delivered);
+    assert!(t.http_sent == t.segments.values().map(|s| s.bytes).sum::<u64>());
+}
+
+/// One viewer of a stream whose segments are all alike.
+fn alone(down: f64, cdn: f64, duration: f64) -> Scenario {
+    let mut world = audience(1, duration);
+    world.stream.kind = Kind::Vod;
+    world.stream.length = 400.0;
+    world.stream.variation = 0.0;
+    world.arrivals.over = 0.0;
+    world.churn.per_minute = 0.0;
+    world.cdn.latency = [20.0, 20.0];
+    world.cdn.rate = cdn;
+    world.population = vec![Class { share: 1.0, up: 10.0, down }];
+    world
+}
+
+#[test]
+fn http_alone_takes_the_time_it_takes() {
+    let t = tally(&alone(100.0, 50.0, 100.0), Options { p2p: false, ..Options::default() });
+    // Four latencies to the playlist, one to the first byte, and 2 MB at 50 Mbit/s.
+    let by_hand = 4 * 20 + 20 + 320;
+    let startup = t.watched[0].startup.unwrap();
+    assert!((by_hand..=by_hand + 1).contains(&startup), "{startup} ms");
+    assert_eq!((t.stalls, t.counted.peers, t.peer_sent), (0, 0, 0));
+    assert!((to_seconds(t.played) - (100.0 - 0.42)).abs() < 0.01, "{}", t.played);
+    // What was shown, and the buffer ahead of it.
+    let segments = t.counted.http as f64 / 2e6;
+    // The player holds five seconds and the segment that does not fit whole.
+    let wanted = |ahead: f64| (to_seconds(t.played) + ahead + 30.0) / 4.0;
+    assert!((wanted(0.0) - 1.0..wanted(9.0) + 1.0).contains(&segments), "{segments} of {}", wanted(9.0));
+}
+
+#[test]
+fn a_link_below_the_bitrate_stalls_as_much_as_it_must() {
+    // 3 Mbit/s for a stream of 4: a quarter of the time is waiting.
+    let t = tally(&alone(3.0, 50.0, 300.0), Options { p2p: false, ..Options::default() });
+    assert!((t.rebuffering() - 0.25).abs() < 0.02, "{}", t.rebuffering());
+    let received = t.counted.http as f64 * 8.0 / 1e6;
+    assert!(received <= 3.0 * 300.0, "{received} Mbit over a link of 3 Mbit/s in 300 s");
+    assert!(received >= 3.0 * 295.0, "{received} Mbit: the link stood idle");
+}
+
+#[test]
+fn a_buffer_lasts_as_long_as_it_lasts() {
+    let mut world = alone(100.0, 50.0, 100.0);
+    world.viewer.buffer = 12.0;
+    let mut down_for = |seconds| {
+        world.cdn.brown_out = vec![BrownOut { from: 40.0, to: 40.0 + seconds, errors: 1.0, rate: 1.0 }];
+        tally(&world, Options { p2p: false, ..Options::default() })
+    };
+    let short = down_for(5.0);
+    assert_eq!((short.stalls, short.unavailable), (0, 0));
+    assert!(short.segments.values().any(|s| s.whole > 1), "requests failed and were made again");
+    // Film cannot leave anything out: who has to give a segment up, waits for ever.
+    let long = down_for(40.0);
+    let stalled = to_seconds(long.stalled);
+    assert_eq!((long.stalls, long.unavailable), (1, 1));
+    assert!((100.0 - 40.0 - 12.0 - 9.0..=100.0 - 40.0 - 12.0 + 4.0).contains(&stalled), "{stalled} s");
+}
+
+#[test]
+fn nobody_takes_wrong_bytes_for_good_for_long() {
+    let mut world = audience(60, 60.0);
+    world.misbehaviour.polluters = 0.1;
+    let t = tally(&world, Options::default());
+    assert!(t.counted.rejected > 0 && t.dropped.values().any(|[_, bad]| *bad > 0));
+    assert!(t.counted.peers > t.counted.rejected, "honest peers still help");
+}
+
+#[test]
+fn a_shared_edge_slows_what_goes_through_it() {
+    let mut world = audience(40, 40.0);
+    world.network.isps = 1;
+    world.arrivals.over = 0.0;
+    // All of the CDN's bytes come through one edge: 40 viewers at 4 Mbit/s through 80.
+    world.network.isp_edge = 80.0;
+    let t = tally(&world, Options { p2p: false, ..Options::default() });
+    let most = 80e6 / 8.0 * 40.0;
+    assert!(t.http_delivered as f64 <= most * 1.02, "{} of {most}", t.http_delivered);
+    assert!(t.http_delivered as f64 >= most * 0.7, "{} of {most}", t.http_delivered);
+    assert!(t.rebuffering() > 0.1);
+}
+
+/// A standstill of this many milliseconds cannot be seen.
+const FRAME: u32 = 40;
+
+/// Any world of a few viewers, with up to so large a share of polluters. Where it is `narrow`, access links are
+/// little faster than what those behind them watch.
+fn small_world(polluters: f64, narrow: bool) -> impl Strategy<Value = (Scenario, u64)> {
+    let shape = (20u32..60, 2.0f64..5.0, 2u32..5, 0.0f64..0.5, 0.0f64..0.6, any::<u64>());
+    let trouble = (0.0..=polluters, 0.0f64..0.15, 0.0f64..0.15, 12.0f64..60.0, 0.0f64..1.0);
+    (shape, trouble).prop_map(move |(shape, trouble)| {
+        let (viewers, segment, hold_back, churn, unreachable, seed) = shape;
+        let (polluters, silent, slow, cdn, households) = trouble;
+        let mut world = audience(viewers, 50.0);
+        world.stream.segment = segment;
+        world.stream.hold_back = hold_back;
+        world.churn.per_minute = churn;
+        world.network.unreachable_pairs = unreachable;
+        world.misbehaviour = Misbehaviour { polluters, silent, slow, ..world.misbehaviour };
+        world.cdn.rate = cdn;
+        if narrow {
+            world.households.share = households / 2.0;
+            world.population.iter_mut().for_each(|class| class.down = class.down.min(4.0 * cdn));
+        }
+        (world, seed)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 8, max_shrink_iters: 16, failure_persistence: None, ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn peers_do_no_harm((world, seed) in small_world(0.0, false)) {
+        compare(&world, seed)?;
+    }
+
+    #[test]
+    #[ignore = "what peers send of later segments holds up the one that is needed now"]
+    fn peers_do_no_harm_on_narrow_links((world, seed) in small_world(0.0, true)) {
+        compare(&world, seed)?;
+    }
+
+    #[test]
+    #[ignore = "a segment that is found out just before it is needed costs a stall"]
+    fn polluters_do_no_harm((world, seed) in small_world(0.15, false)) {
+        compare(&world, seed)?;
+    }
+}
+
+/// Whoever watches a world with peers is no worse off than by HTTP alone, and keeps to the bounds.
+fn compare(world: &Scenario, seed: u64) -> Result<(), TestCaseError> {
+    let with = tally(world, Options { seed, ..Options::default() });
+    let without = tally(world, Options { seed, p2p: false, ..Options::default() });
+    prop_assert_eq!(with.watched.len(), without.watched.len());
+    for (with, without) in with.watched.iter().zip(&without.watched) {
+        prop_assert_eq!(with.viewer, without.viewer);
+        prop_assert!(with.stalled <= FRAME || without.stalled > 0, "{with:?}, by HTTP alone {without:?}");
+        let had_time = f64::from(with.joined) / 1000.0 + 10.0 < world.duration;
+        let started = with.startup.is_some() || without.startup.is_none() || !had_time;
+        prop_assert!(started, "{with:?}, by HTTP alone {without:?}");
+    }
+    prop_assert_eq!(with.unfounded_requests, 0);
+    // Nobody here breaks the protocol, and channels keep things in order.
+    prop_assert!(!with.dropped.contains_key("broke the protocol"), "{:?}", with.dropped);
+    prop_assert!(with.most_fetches <= 3, "{} requests at a time", with.most_fetches);
+    prop_assert!(with.most_memory <= world.viewer.memory << 20);
+    prop_assert_eq!(with.peer_sent, with.peer_delivered + with.lost + with.in_flight);
+    prop_assert_eq!(with.http_sent, with.http_delivered + with.http_lost + with.http_in_flight);
+    Ok(())
+}
