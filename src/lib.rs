@@ -20,6 +20,7 @@
 //! | 3 | [`viewer`] | What does one whole viewer do next? |
 //! | 3 | [`net`] | HTTP, data channels and tracker sockets |
 //! | 4 | [`engine`] | Who carries out what the viewer asks for, and keeps the bytes? |
+//! | 4 | [`sim`] | How does a whole audience fare? |
 //! | 5 | [`element`] | How does GStreamer see it? |
 //! | 2 | [`tracker`] | The server that introduces viewers to each other |
 //!
@@ -40,13 +41,15 @@ pub mod element;
 pub mod engine;
 #[cfg(feature = "plugin")]
 pub mod net;
-#[cfg(feature = "tracker")]
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(any(feature = "tracker", feature = "sim"))]
 pub mod tracker;
 
 #[cfg(feature = "plugin")]
 gst::plugin_define!(
     p2phls,
-    env!("CARGO_PKG_DESCRIPTION"),
+    "Plays HLS from other viewers over WebRTC as well as from the CDN",
     plugin_init,
     concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
     "MPL",

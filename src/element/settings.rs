@@ -100,7 +100,7 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         };
     }
     vec![
-        property!(location, ParamSpecString, "location", "URL of the HLS playlist (http, https)"),
+        property!(location, ParamSpecString, "location", "URL of the HLS playlist to play (http, https); there is no default"),
         property!(
             trackers, ParamSpecString, "trackers",
             "WebTorrent trackers that introduce viewers to each other (ws and wss URLs, separated by commas); \
@@ -114,11 +114,14 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         property!(
             stun_server, ParamSpecString, "stun-server",
             "STUN server that tells this viewer its public address, as stun://host:port; \
-             viewers behind different NATs need one"
+             viewers behind different NATs need one (default: none)"
         ),
         Property {
             spec: gst::ParamSpecArray::builder("turn-servers")
-                .blurb("TURN servers that relay where nothing else connects, as turn(s)://user:password@host:port")
+                .blurb(
+                    "TURN servers that relay where nothing else connects, as turn://user:password@host:port; \
+                     those over TCP or TLS (turns) are left out (default: none)",
+                )
                 .element_spec(&glib::ParamSpecString::builder("turn-server").blurb("A TURN server").build())
                 .mutable_ready()
                 .build(),
@@ -131,12 +134,12 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
              (default: all of this machine's but loopback)"
         ),
         property!(
-            max_peers, ParamSpecUInt, "max-peers", "Peers to be connected to at most",
+            max_peers, ParamSpecUInt, "max-peers", "Most peers that this viewer is connected to at the same time",
             minimum 0, maximum 1000, default_value default.max_peers
         ),
         Property {
             spec: glib::ParamSpecEnum::builder_with_default("p2p", default.p2p)
-                .blurb("How far this viewer takes part in the swarm")
+                .blurb("Whether this viewer takes segments from peers, and whether it gives them any")
                 .mutable_ready()
                 .build(),
             get: |settings| settings.p2p.to_value(),
@@ -144,17 +147,17 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         },
         property!(
             max_upload_rate, ParamSpecUInt, "max-upload-rate",
-            "Upload to peers at most, in kbit/s (0 = unlimited)",
+            "Most that is uploaded to all peers together, in kbit/s (0 = unlimited)",
             default_value default.max_upload_rate
         ),
         property!(
             buffer_duration, ParamSpecUInt64, "buffer-duration",
-            "How far ahead of playback segments are fetched, in nanoseconds",
+            "How much media is fetched ahead of playback, in nanoseconds",
             minimum 1_000_000_000, default_value default.buffer_duration
         ),
         property!(
             max_memory, ParamSpecUInt64, "max-memory",
-            "Segments kept for playback and for other viewers at most, in bytes",
+            "Most memory for segments, both those to be played and those kept for other viewers, in bytes",
             minimum 1 << 20, default_value default.max_memory
         ),
         property!(
@@ -163,7 +166,8 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         ),
         Property {
             spec: glib::ParamSpecBoxed::builder::<gst::Structure>("extra-headers")
-                .blurb("Further headers of HTTP requests: field = header, value = string or array of strings")
+                .blurb("Further headers of HTTP requests, as a structure: each field names a header and holds a string \
+                       or an array of strings")
                 .mutable_ready()
                 .build(),
             get: |settings| settings.extra_headers.to_value(),
@@ -171,21 +175,22 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         },
         property!(
             connection_speed, ParamSpecUInt, "connection-speed",
-            "Speed of the network connection, in kbit/s, to choose the variant by (0 = unknown: the first that the playlist names)",
+            "Speed of the network connection, in kbit/s: the best variant that fits is played \
+             (0 = unknown: the first that the playlist names)",
             maximum u32::MAX / 1000, default_value default.connection_speed
         ),
         property!(
             timeout, ParamSpecUInt, "timeout",
-            "Seconds that an HTTP request may be silent before it counts as failed",
+            "How long an HTTP request may be silent before it counts as failed, in seconds",
             minimum 1, maximum 3600, default_value default.timeout
         ),
         property!(
-            retries, ParamSpecUInt, "retries", "Further tries of a failed HTTP request",
+            retries, ParamSpecUInt, "retries", "How many more times a failed HTTP request is tried (0 = never)",
             maximum 100, default_value default.retries
         ),
         property!(
             ssl_strict, ParamSpecBoolean, "ssl-strict",
-            "Refuse HTTPS and WSS servers whose certificates do not verify",
+            "Refuse HTTPS and WSS servers (origin and trackers) whose certificates do not verify",
             default_value default.ssl_strict
         ),
         property!(
@@ -194,8 +199,8 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         ),
         property!(
             stats_interval, ParamSpecUInt, "stats-interval",
-            "Milliseconds between p2phls-stats element messages, which carry what the stats property holds \
-             (0 = none)",
+            "Time between p2phls-stats element messages, which carry what the stats property holds, \
+             in milliseconds (0 = no messages)",
             default_value default.stats_interval
         ),
     ]

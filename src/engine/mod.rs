@@ -10,6 +10,7 @@
 //! | `session` | the face: start, seek, statistics, events |
 //! | `driver` | the task: what happens goes into the viewer, what it wants is carried out |
 //! | `playlists` | loading and refreshing playlists |
+//! | `resource` | loading what is small, with retries |
 //! | `fetcher` | HTTP requests for segments |
 //! | `mesh` | trackers, offers and links |
 //! | `store` | the bytes |
@@ -24,6 +25,7 @@ mod output;
 mod playlists;
 mod pump;
 mod report;
+mod resource;
 mod runtime;
 mod session;
 mod soundness;

@@ -9,9 +9,9 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use url::Url;
 
-use super::SessionError;
+use super::{SessionError, resource};
 use crate::manifest::{self, Manifest, MediaPlaylist, Presentation, Timeline, TimelineError, Variant};
-use crate::net::http::{HttpClient, HttpError, Part};
+use crate::net::http::{HttpClient, Part};
 
 /// What the loader reports, in order.
 pub enum PlaylistEvent {
@@ -51,9 +51,6 @@ pub struct Loader {
 /// A live playlist that cannot be reloaded for this long has ended without saying so.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The first wait before a failed request is made again; each further one is twice as long.
-const BACKOFF: Duration = Duration::from_millis(300);
-
 impl Loader {
     /// Runs until the presentation has ended or can be loaded no more, or the receiver is gone.
     pub async fn run(self) {
@@ -69,16 +66,17 @@ impl Loader {
         self.refresh(playlist_url, timeline).await;
     }
 
-    /// Loads the presentation and the media playlist of the variant to play.
+    /// Loads the presentation and the media playlist of the variant to play. With retries: at the start there
+    /// is nothing else to fall back on.
     async fn load(&self) -> Result<(Url, Option<Variant>, MediaPlaylist), SessionError> {
-        match self.get(&self.location).await? {
+        match self.get(&self.location, self.retries).await? {
             Manifest::Media(playlist) => Ok((playlist.url.clone(), None, playlist)),
             Manifest::Multivariant(presentation) => {
                 let url = presentation.url.clone();
                 let variant = choose_variant(&presentation, self.connection_speed).ok_or_else(|| {
                     SessionError::Format(format!("{url}: the multivariant playlist names no variant"))
                 })?;
-                match self.get(&variant.url).await? {
+                match self.get(&variant.url, self.retries).await? {
                     Manifest::Media(playlist) => Ok((url, Some(variant.clone()), playlist)),
                     Manifest::Multivariant(_) => Err(SessionError::Format(format!(
                         "{}: a variant must be a media playlist, this is another multivariant one",
@@ -100,7 +98,7 @@ impl Loader {
                 () = self.events.closed() => return,
             }
             loaded_at = Instant::now();
-            let result = match self.get_once(&url).await {
+            let result = match self.get(&url, 0).await {
                 Ok(Manifest::Media(playlist)) => timeline.update(playlist).map_err(from_timeline),
                 Ok(Manifest::Multivariant(_)) => {
                     Err(SessionError::Format(format!("{url}: the playlist has become a multivariant one")))
@@ -129,22 +127,9 @@ impl Loader {
         }
     }
 
-    /// With retries: at the start there is nothing else to fall back on.
-    async fn get(&self, url: &Url) -> Result<Manifest, SessionError> {
-        let mut tries = 0;
-        loop {
-            match self.get_once(url).await {
-                Err(SessionError::Connection(_)) if tries < self.retries => {
-                    tokio::time::sleep(BACKOFF * 2u32.saturating_pow(tries.min(5))).await;
-                    tries += 1;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    async fn get_once(&self, url: &Url) -> Result<Manifest, SessionError> {
-        let (from, body) = self.http.get(url, Part::default(), manifest::MAX_BYTES).await?;
+    async fn get(&self, url: &Url, retries: u32) -> Result<Manifest, SessionError> {
+        let (from, body) =
+            resource::load(&self.http, url, Part::default(), manifest::MAX_BYTES, retries).await?;
         manifest::parse(&from, &body).map_err(|error| SessionError::Format(format!("{from}: {error}")))
     }
 
@@ -156,18 +141,6 @@ impl Loader {
 
 fn from_timeline(error: TimelineError) -> SessionError {
     SessionError::Format(error.to_string())
-}
-
-impl From<HttpError> for SessionError {
-    fn from(error: HttpError) -> Self {
-        let text = error.to_string();
-        match error {
-            HttpError::Status { status: 404 | 410, .. } => Self::NotFound(text),
-            HttpError::Status { status: 401 | 403, .. } => Self::NotAuthorized(text),
-            HttpError::TooLarge { .. } | HttpError::NoRanges { .. } => Self::Format(text),
-            _ => Self::Connection(text),
-        }
-    }
 }
 
 /// The best variant that fits `speed` (bits/s), or the leanest if none does. Without a known speed the

@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::swarm::SegmentId;
+use crate::viewer::Placement;
 
 /// Bytes of one segment, from offset 0 on without a gap.
 #[derive(Debug, Default)]
@@ -19,6 +20,17 @@ pub struct SegmentBytes {
 impl SegmentBytes {
     pub fn len(&self) -> u64 {
         self.chunks.last().map_or(0, |(end, _)| *end)
+    }
+
+    /// Puts bytes where the viewer has placed them.
+    pub fn place(&mut self, placement: Placement, bytes: &Bytes) {
+        // What only confirms bytes that are there changes nothing, and says nothing of those that follow.
+        if placement.append.is_empty() {
+            return;
+        }
+        // What lies beyond was a peer's, and wrong.
+        self.truncate(placement.offset + placement.append.start as u64);
+        self.append(bytes.slice(placement.append));
     }
 
     pub fn append(&mut self, bytes: Bytes) {
@@ -94,6 +106,21 @@ impl Store {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_the_origin_confirms_leaves_what_follows() {
+        let mut held = SegmentBytes::default();
+        let all = Bytes::from_static(b"0123456789");
+        held.place(Placement { offset: 0, append: 0..6 }, &all.slice(..6));
+        // The origin is slower than the peer: first what is there already, then what goes on after it.
+        held.place(Placement { offset: 0, append: 4..4 }, &all.slice(..4));
+        assert_eq!(held.len(), 6);
+        held.place(Placement { offset: 4, append: 2..6 }, &all.slice(4..));
+        assert!(held.matches(0, &all));
+        // The viewer has thrown away what came after 3: what comes now takes its place.
+        held.place(Placement { offset: 3, append: 0..2 }, &Bytes::from_static(b"ab"));
+        assert_eq!((held.len(), held.matches(0, b"012ab")), (5, true));
+    }
 
     proptest! {
         #[test]

@@ -15,6 +15,6 @@ pub mod wire;
 pub use client::Client;
 pub use election_hash::election_score;
 pub use ids::{InfoHash, PeerId};
-pub use peer::{Notice, Peer, Violation};
+pub use peer::{Notice, Peer, Violation, WHOLE};
 pub use segment_id::SegmentId;
-pub use wire::Command;
+pub use wire::{Announcement, Command, Held};

@@ -5,10 +5,9 @@
 //! The rules are those of p2p-media-loader's peer protocol: a requester asks one segment at a time,
 //! an uploader serves one request at a time, and a new request replaces the one being served.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::{Client, Command, PeerId, SegmentId};
+use super::{Announcement, Client, Command, PeerId, SegmentId};
 
 /// What we asked of a peer.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +65,10 @@ pub enum Violation {
 pub struct Peer {
     pub id: PeerId,
     pub client: Client,
-    loaded: BTreeSet<SegmentId>,
-    http_loading: BTreeSet<SegmentId>,
+    /// What it holds and how many bytes of each, [`WHOLE`] for all; ids ascending.
+    loaded: Vec<(SegmentId, u64)>,
+    /// Ids ascending.
+    http_loading: Vec<SegmentId>,
     /// It has said at least once what it holds, so it serves others.
     announced: bool,
     pub download: Option<Download>,
@@ -75,9 +76,14 @@ pub struct Peer {
     next_request_id: u64,
     /// Requests without progress since the last that worked.
     pub failures: u32,
+    /// Times it has said Absent since the last request that worked.
+    pub refusals: u32,
     /// Do not ask again before.
     pub resting_until: Option<Instant>,
 }
+
+/// Says that a peer holds all there is of a segment.
+pub const WHOLE: u64 = u64::MAX;
 
 /// Request ids of p2p-media-loader are below 1000; larger ones would be legal, these are known to work.
 const REQUEST_IDS: u64 = 1000;
@@ -87,25 +93,32 @@ impl Peer {
         Self {
             id,
             client: Client::from_peer_id(&id.0),
-            loaded: BTreeSet::new(),
-            http_loading: BTreeSet::new(),
+            loaded: Vec::new(),
+            http_loading: Vec::new(),
             announced: false,
             download: None,
             upload: None,
             next_request_id: 0,
             failures: 0,
+            refusals: 0,
             resting_until: None,
         }
     }
 
-    /// The peer has said that it holds `segment`.
-    pub fn holds(&self, segment: SegmentId) -> bool {
-        self.loaded.contains(&segment)
+    /// How many bytes of `segment` the peer has said it holds, from the front; [`WHOLE`] for all of them, 0
+    /// for none.
+    pub fn held(&self, segment: SegmentId) -> u64 {
+        self.loaded.binary_search_by_key(&segment, |(id, _)| *id).map_or(0, |found| self.loaded[found].1)
+    }
+
+    /// The peer has said that it holds some of `segment`, or is fetching it over HTTP.
+    pub fn knows(&self, segment: SegmentId) -> bool {
+        self.loaded.binary_search_by_key(&segment, |(id, _)| *id).is_ok() || self.is_fetching(segment)
     }
 
     /// The peer has said that it is fetching `segment` over HTTP.
     pub fn is_fetching(&self, segment: SegmentId) -> bool {
-        self.http_loading.contains(&segment)
+        self.http_loading.binary_search(&segment).is_ok()
     }
 
     /// The peer has said at least once what it holds.
@@ -121,7 +134,7 @@ impl Peer {
 
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
-        self.loaded.last().max(self.http_loading.last()).copied()
+        self.loaded.last().map(|(id, _)| *id).max(self.http_loading.last().copied())
     }
 
     /// The peer can be expected to fetch `segment` for the swarm if it is elected: it ranks viewers as we do,
@@ -156,23 +169,36 @@ impl Peer {
     /// An absent or silent segment is not asked for again until the peer announces it anew.
     pub fn note_failure(&mut self, now: Instant, segment: SegmentId) {
         self.failures += 1;
-        self.loaded.remove(&segment);
+        self.forget(segment);
         let rest = Duration::from_millis(250) * 2u32.saturating_pow(self.failures.min(5));
         self.resting_until = Some(now + rest);
     }
 
+    /// The peer does not hold what it was asked for, or has no time for us: it may well at its next
+    /// announcement, which is waited for; so often in a row is odd, though.
+    pub fn note_refusal(&mut self, now: Instant, segment: SegmentId) {
+        const USUAL: u32 = 3;
+        self.refusals += 1;
+        if let Ok(found) = self.loaded.binary_search_by_key(&segment, |(id, _)| *id) {
+            self.loaded[found].1 = 0;
+        }
+        if self.refusals > USUAL {
+            let rest = Duration::from_millis(100) * 2u32.pow((self.refusals - USUAL).min(6));
+            self.resting_until = Some(now + rest);
+        }
+    }
+
     pub fn note_success(&mut self) {
         self.failures = 0;
+        self.refusals = 0;
         self.resting_until = None;
     }
 
     /// Takes a command from the peer.
     pub fn handle(&mut self, command: Command) -> Result<Notice, Violation> {
         Ok(match command {
-            Command::Announcement { loaded, http_loading, .. } => {
-                self.loaded = loaded.into_iter().collect();
-                self.http_loading = http_loading.into_iter().collect();
-                self.announced = true;
+            Command::Announcement(said) => {
+                self.take_announcement(&said);
                 Notice::Announced
             }
             Command::Request { segment, request_id, offset } => {
@@ -205,12 +231,33 @@ impl Peer {
             Command::Absent { segment, request_id } => match self.download {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
-                    self.loaded.remove(&segment);
                     Notice::Absent { segment }
                 }
                 _ => Notice::Nothing,
             },
         })
+    }
+
+    fn take_announcement(&mut self, said: &Announcement) {
+        self.announced = true;
+        self.loaded.clear();
+        self.loaded.extend(said.loaded.iter().map(|id| (*id, WHOLE)));
+        // Browsers sort them; nobody else has to.
+        self.loaded.sort_unstable_by_key(|(id, _)| *id);
+        for held in &said.held {
+            if let Ok(found) = self.loaded.binary_search_by_key(&held.segment, |(id, _)| *id) {
+                self.loaded[found].1 = held.bytes;
+            }
+        }
+        self.http_loading.clone_from(&said.http_loading);
+        self.http_loading.sort_unstable();
+    }
+
+    /// It does not hold `segment` after all.
+    fn forget(&mut self, segment: SegmentId) {
+        if let Ok(found) = self.loaded.binary_search_by_key(&segment, |(id, _)| *id) {
+            self.loaded.remove(found);
+        }
     }
 
     /// Takes note of `len` payload bytes. Gives the segment and offset they belong to, or None for what
@@ -230,6 +277,7 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::swarm::Held;
 
     const SEGMENT: SegmentId = SegmentId(7);
 
@@ -298,12 +346,28 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_segment_is_not_asked_for_again() {
+    fn an_absent_segment_is_not_asked_for_before_the_next_announcement() {
         let mut peer = peer();
-        let loaded = vec![SEGMENT, SegmentId(8)];
-        peer.handle(Command::Announcement { loaded, http_loading: vec![], held: vec![] }).unwrap();
+        let said = Announcement { loaded: vec![SegmentId(8), SEGMENT], ..Announcement::default() };
+        let said = Command::Announcement(said.into());
+        peer.handle(said.clone()).unwrap();
         let r = request_id(&peer.request(SEGMENT, 0));
         peer.handle(Command::Absent { segment: SEGMENT, request_id: r }).unwrap();
-        assert!(!peer.holds(SEGMENT) && peer.holds(SegmentId(8)));
+        peer.note_refusal(Instant::now(), SEGMENT);
+        assert_eq!((peer.held(SEGMENT), peer.held(SegmentId(8))), (0, WHOLE));
+        assert!(peer.knows(SEGMENT), "it may come from there yet");
+        peer.handle(said).unwrap();
+        assert_eq!(peer.held(SEGMENT), WHOLE);
+    }
+
+    #[test]
+    fn what_grows_is_held_in_part() {
+        let mut peer = peer();
+        let held =
+            vec![Held { segment: SegmentId(8), bytes: 1000 }, Held { segment: SegmentId(9), bytes: 7 }];
+        let said = Announcement { loaded: vec![SEGMENT, SegmentId(8)], http_loading: vec![], held };
+        peer.handle(Command::Announcement(said.into())).unwrap();
+        assert_eq!((peer.held(SEGMENT), peer.held(SegmentId(8))), (WHOLE, 1000));
+        assert_eq!(peer.held(SegmentId(9)), 0, "it cannot be asked for");
     }
 }

@@ -15,6 +15,17 @@ pub struct Policy {
     /// Slack below which a segment that nobody has is not left to others. Generous where there is
     /// slack to be had (VOD), nothing on live, where all of it is needed for peers.
     pub reserve: Duration,
+    /// How long word of a segment takes to get around the swarm.
+    pub spread: Duration,
+}
+
+/// An HTTP request for a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpWork {
+    None,
+    Running,
+    /// It is running, but nothing comes.
+    Silent,
 }
 
 /// A transfer from a peer that is under way.
@@ -29,54 +40,78 @@ pub struct PeerWork {
 pub struct Situation {
     /// Time until playback needs the segment; zero when it is late.
     pub slack: Duration,
+    /// The slack when the segment was first wanted.
+    pub first_slack: Duration,
     /// Playing time of the segment: the guess at HTTP's need before anything was measured.
     pub duration: Duration,
     /// Bytes still missing, as far as known.
     pub missing: u64,
-    /// An HTTP request for it is running.
-    pub http_running: bool,
+    pub http: HttpWork,
     /// A peer is sending it.
     pub peer_work: Option<PeerWork>,
-    /// A peer that holds it is free to send it.
+    /// A peer that holds more of it than we do is free to send it.
     pub peer_free: bool,
     /// Somebody holds it or is fetching it: it will come from a peer if there is time.
     pub peer_expected: bool,
-    /// Our place among the viewers who would fetch it for the swarm.
-    pub seat: Seat,
 }
 
 /// What to do about a segment now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
+    /// Nothing before something changes.
+    Wait,
     /// Nothing before the slack is down to this much (or something else changes).
     WaitUntilSlack(Duration),
     /// Ask a peer.
     Peer,
+    /// Leave the peer that is sending it for another.
+    AnotherPeer,
     /// Fetch what is missing over HTTP. A running transfer from a peer goes on beside it.
-    Http,
+    Http(Reason),
     /// Ask a peer and HTTP at once, and keep what comes first.
     Race,
 }
 
-/// Decides where the missing bytes of one segment should come from.
-pub fn decide(policy: &Policy, http: &DeliveryEstimate, s: &Situation) -> Choice {
+/// Why HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// We are who fetches it for the swarm.
+    Elected,
+    /// Whoever was to fetch it before us has not.
+    Backup,
+    /// There is no time left for anything else.
+    LastCall,
+    /// The peer that is sending it would be late.
+    Hedge,
+}
+
+/// Decides where the missing bytes of one segment should come from. `seat` is asked only where it matters.
+pub fn decide(
+    policy: &Policy,
+    http: &DeliveryEstimate,
+    s: &Situation,
+    seat: impl FnOnce() -> Seat,
+) -> Choice {
     // Unmeasured HTTP is assumed to keep up with playback, just.
     let http_need = http.pessimistic(s.missing).unwrap_or(s.duration);
     let last_call = http_need + policy.margin;
-    if s.http_running {
-        return Choice::WaitUntilSlack(Duration::ZERO);
+    match s.http {
+        HttpWork::Silent if s.peer_free && s.peer_work.is_none() => return Choice::Peer,
+        HttpWork::Silent | HttpWork::Running => return Choice::Wait,
+        HttpWork::None => {}
     }
     if let Some(work) = s.peer_work {
         let in_time = work.remaining.is_some_and(|r| r + policy.margin / 2 <= s.slack);
-        return match s.slack <= last_call && !in_time {
-            true => Choice::Http,
-            false if s.slack > last_call => Choice::WaitUntilSlack(last_call),
+        return match s.slack <= last_call {
+            true if !in_time => Choice::Http(Reason::Hedge),
             // It looks as if the peer will make it: look again before that hope is all there is.
-            false => Choice::WaitUntilSlack(s.slack.saturating_sub(policy.margin / 4)),
+            true => Choice::WaitUntilSlack(s.slack.saturating_sub(policy.margin / 4)),
+            false if s.peer_free && work.remaining.is_some_and(|r| r > s.slack) => Choice::AnotherPeer,
+            false => Choice::WaitUntilSlack(last_call),
         };
     }
     if s.slack <= last_call {
-        return if s.peer_free { Choice::Race } else { Choice::Http };
+        return if s.peer_free { Choice::Race } else { Choice::Http(Reason::LastCall) };
     }
     if s.peer_free {
         return Choice::Peer;
@@ -84,15 +119,13 @@ pub fn decide(policy: &Policy, http: &DeliveryEstimate, s: &Situation) -> Choice
     if s.peer_expected {
         return Choice::WaitUntilSlack(last_call);
     }
-    match s.seat.rank {
-        0 => Choice::Http,
-        rank => {
-            // The backups of p2p-media-loader v5: the k-th steps in a little before the next.
-            let backup = http_need + http_need / rank as u32 + policy.margin;
-            let backup = backup.max(policy.reserve);
-            if s.slack <= backup { Choice::Http } else { Choice::WaitUntilSlack(backup) }
-        }
-    }
+    let step_in = match seat() {
+        Seat::Elected => return Choice::Http(Reason::Elected),
+        // The backups of p2p-media-loader v5: the n-th steps in a little before the next.
+        Seat::Backup(rank) => (http_need + http_need / rank + policy.margin).max(policy.reserve),
+        Seat::Wave(wave) => s.first_slack.saturating_sub(policy.spread * wave).max(last_call),
+    };
+    if s.slack <= step_in { Choice::Http(Reason::Backup) } else { Choice::WaitUntilSlack(step_in) }
 }
 
 #[cfg(test)]
@@ -100,7 +133,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const POLICY: Policy = Policy { margin: Duration::from_secs(1), reserve: Duration::ZERO };
+    const POLICY: Policy =
+        Policy { margin: Duration::from_secs(1), reserve: Duration::ZERO, spread: Duration::from_secs(1) };
 
     fn http() -> DeliveryEstimate {
         let mut http = DeliveryEstimate::default();
@@ -114,63 +148,91 @@ mod tests {
     fn situation(slack: f64) -> Situation {
         Situation {
             slack: Duration::from_secs_f64(slack),
+            first_slack: Duration::from_secs_f64(slack),
             duration: Duration::from_secs(2),
             missing: 1_000_000,
-            http_running: false,
+            http: HttpWork::None,
             peer_work: None,
             peer_free: false,
             peer_expected: false,
-            seat: Seat { rank: 0 },
         }
+    }
+
+    fn decide_from(policy: &Policy, s: &Situation, seat: Seat) -> Choice {
+        decide(policy, &http(), s, || seat)
     }
 
     #[test]
     fn the_first_segment_is_fetched_at_once() {
         let unmeasured = DeliveryEstimate::default();
-        assert_eq!(decide(&POLICY, &unmeasured, &situation(0.0)), Choice::Http);
-        let with_peer = Situation { peer_free: true, ..situation(0.0) };
-        assert_eq!(decide(&POLICY, &unmeasured, &with_peer), Choice::Race);
+        let first = |s: &Situation| decide(&POLICY, &unmeasured, s, || Seat::Wave(9));
+        assert_eq!(first(&situation(0.0)), Choice::Http(Reason::LastCall));
+        assert_eq!(first(&Situation { peer_free: true, ..situation(0.0) }), Choice::Race);
     }
 
     #[test]
     fn peers_deliver_while_there_is_slack() {
         let s = Situation { peer_free: true, peer_expected: true, ..situation(4.0) };
-        assert_eq!(decide(&POLICY, &http(), &s), Choice::Peer);
+        assert_eq!(decide_from(&POLICY, &s, Seat::Elected), Choice::Peer);
     }
 
     #[test]
     fn only_the_elected_fetches_early() {
-        assert_eq!(decide(&POLICY, &http(), &situation(4.0)), Choice::Http);
-        let second = Situation { seat: Seat { rank: 1 }, ..situation(4.0) };
-        assert!(matches!(decide(&POLICY, &http(), &second), Choice::WaitUntilSlack(_)));
+        let at_four = |seat| decide_from(&POLICY, &situation(4.0), seat);
+        assert_eq!(at_four(Seat::Elected), Choice::Http(Reason::Elected));
+        assert!(matches!(at_four(Seat::Backup(1)), Choice::WaitUntilSlack(_)));
+        assert!(matches!(at_four(Seat::Wave(1)), Choice::WaitUntilSlack(_)));
     }
 
     #[test]
-    fn backups_step_in_by_rank() {
-        let threshold =
-            |rank| match decide(&POLICY, &http(), &Situation { seat: Seat { rank }, ..situation(100.0) }) {
-                Choice::WaitUntilSlack(at) => at,
-                other => panic!("rank {rank}: {other:?}"),
-            };
-        assert!(threshold(1) > threshold(2) && threshold(2) > threshold(3));
+    fn backups_and_waves_step_in_one_after_the_other() {
+        let threshold = |seat| match decide_from(&POLICY, &situation(100.0), seat) {
+            Choice::WaitUntilSlack(at) => at,
+            other => panic!("{seat:?}: {other:?}"),
+        };
+        for seat in [Seat::Backup, Seat::Wave] {
+            assert!(threshold(seat(1)) > threshold(seat(2)) && threshold(seat(2)) > threshold(seat(3)));
+        }
+        let second_wave = Situation { first_slack: Duration::from_secs(6), ..situation(4.0) };
+        assert_eq!(decide_from(&POLICY, &second_wave, Seat::Wave(2)), Choice::Http(Reason::Backup));
     }
 
     #[test]
     fn a_reserve_is_not_gambled_with() {
         let policy = Policy { reserve: Duration::from_secs(10), ..POLICY };
-        let second = Situation { seat: Seat { rank: 1 }, ..situation(9.0) };
-        assert_eq!(decide(&policy, &http(), &second), Choice::Http);
+        assert_eq!(decide_from(&policy, &situation(9.0), Seat::Backup(1)), Choice::Http(Reason::Backup));
     }
 
     #[test]
     fn a_crawling_peer_is_hedged_and_a_quick_one_is_not() {
         let work = |secs| Some(PeerWork { remaining: Some(Duration::from_secs_f64(secs)) });
-        let crawling = Situation { peer_work: work(5.0), ..situation(1.0) };
-        assert_eq!(decide(&POLICY, &http(), &crawling), Choice::Http);
-        let quick = Situation { peer_work: work(0.2), ..situation(1.0) };
-        assert!(matches!(decide(&POLICY, &http(), &quick), Choice::WaitUntilSlack(_)));
-        let silent = Situation { peer_work: Some(PeerWork { remaining: None }), ..situation(1.0) };
-        assert_eq!(decide(&POLICY, &http(), &silent), Choice::Http);
+        let at_one =
+            |peer_work| decide_from(&POLICY, &Situation { peer_work, ..situation(1.0) }, Seat::Elected);
+        assert_eq!(at_one(work(5.0)), Choice::Http(Reason::Hedge));
+        assert!(matches!(at_one(work(0.2)), Choice::WaitUntilSlack(_)));
+        assert_eq!(at_one(Some(PeerWork { remaining: None })), Choice::Http(Reason::Hedge));
+    }
+
+    #[test]
+    fn a_crawling_peer_is_left_for_another_while_there_is_time() {
+        let work = |secs| Some(PeerWork { remaining: Some(Duration::from_secs_f64(secs)) });
+        let at_six = |peer_work, peer_free| {
+            let s = Situation { peer_work, peer_free, ..situation(6.0) };
+            decide_from(&POLICY, &s, Seat::Elected)
+        };
+        assert_eq!(at_six(work(20.0), true), Choice::AnotherPeer);
+        assert!(matches!(at_six(work(20.0), false), Choice::WaitUntilSlack(_)));
+        assert!(matches!(at_six(work(5.0), true), Choice::WaitUntilSlack(_)));
+    }
+
+    #[test]
+    fn a_silent_origin_is_not_waited_for_where_a_peer_has_it() {
+        let silent = Situation { http: HttpWork::Silent, ..situation(4.0) };
+        assert_eq!(decide_from(&POLICY, &silent, Seat::Elected), Choice::Wait);
+        let with_peer = Situation { peer_free: true, ..silent };
+        assert_eq!(decide_from(&POLICY, &with_peer, Seat::Elected), Choice::Peer);
+        let running = Situation { http: HttpWork::Running, ..with_peer };
+        assert_eq!(decide_from(&POLICY, &running, Seat::Elected), Choice::Wait);
     }
 
     proptest! {
@@ -180,25 +242,32 @@ mod tests {
         fn never_worse_than_http(
             slack in 0.0f64..30.0, missing in 0u64..20_000_000, running in any::<bool>(),
             remaining in proptest::option::of(0.0f64..60.0), free in any::<bool>(),
-            expected in any::<bool>(), rank in 0usize..20,
+            expected in any::<bool>(), seat in 0u32..40, first_slack in 0.0f64..60.0,
         ) {
             let s = Situation {
                 missing,
                 peer_work: running.then_some(PeerWork { remaining: remaining.map(Duration::from_secs_f64) }),
                 peer_free: free,
                 peer_expected: expected,
-                seat: Seat { rank },
+                first_slack: Duration::from_secs_f64(first_slack),
                 ..situation(slack)
             };
+            let seat = match seat {
+                0 => Seat::Elected,
+                1..20 => Seat::Backup(seat),
+                _ => Seat::Wave(seat - 19),
+            };
             let need = http().pessimistic(missing).unwrap();
-            match decide(&POLICY, &http(), &s) {
+            match decide_from(&POLICY, &s, seat) {
                 Choice::WaitUntilSlack(at) => {
                     prop_assert!(at < s.slack, "a wait must end: {at:?} at {slack}");
                     let finishing = s.peer_work.and_then(|w| w.remaining).is_some_and(|r| r < s.slack);
                     prop_assert!(finishing || at >= need);
                 }
                 Choice::Peer => prop_assert!(s.slack > need),
-                Choice::Http | Choice::Race => {}
+                Choice::AnotherPeer => prop_assert!(s.slack > need),
+                Choice::Http(_) | Choice::Race => {}
+                Choice::Wait => prop_assert!(false, "HTTP is not running"),
             }
         }
     }

@@ -2,41 +2,113 @@
 
 //! Who fetches a segment that nobody has yet.
 //!
-//! Every viewer ranks itself and its peers by a hash of (peer id, segment id). The hash is the same
-//! everywhere, so in a full mesh all agree without a word on the wire: the first fetches over HTTP at
-//! once, the others step in by rank as the deadline nears. p2p-media-loader v5 ranks by the same
-//! hash, so both kinds of viewer interleave.
+//! Every viewer ranks itself by a hash of (peer id, segment id), the same everywhere, so that all agree
+//! without a word on the wire.
+//!
+//! - Where a viewer sees the whole swarm, or nearly, it ranks itself among its peers: the first fetches over
+//!   HTTP at once, the others step in by rank as the deadline nears. p2p-media-loader v5 ranks by the same
+//!   hash, so both kinds of viewer interleave.
+//! - In a larger swarm every neighbourhood would have its own first, and the origin would feel the swarm
+//!   grow. There a viewer takes its hash for its place in the whole swarm, whose size the tracker tells: about
+//!   as many fetch as are needed, however large the swarm is. Who they are is a matter of chance, and so is
+//!   whether there are any; so the next places step in, wave by wave, when nobody has been heard of.
+
+use std::time::Duration;
 
 use crate::swarm::{PeerId, SegmentId, election_score};
 
 /// A viewer's place in the election for one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seat {
-    /// 0 fetches at once.
-    pub rank: usize,
+pub enum Seat {
+    /// Fetches at once.
+    Elected,
+    /// Among neighbours: the n-th to step in, from 1, as the deadline nears.
+    Backup(u32),
+    /// In a large swarm: steps in when nothing has been heard for so many times as long as word takes to get
+    /// around, from 1.
+    Wave(u32),
 }
 
-/// The rank of `me` for `segment` among itself and `others`.
-pub fn seat<'a>(me: &PeerId, segment: SegmentId, others: impl Iterator<Item = &'a PeerId>) -> Seat {
-    let mine = (election_score(&me.0, segment), me);
-    Seat { rank: others.filter(|other| (election_score(&other.0, segment), *other) < mine).count() }
+/// Fetchers in a large swarm when there is time for its viewers to pass a segment on. Fewer would often be
+/// none, as their number is a matter of chance: three are none for one segment in twenty.
+const FEWEST: f64 = 3.0;
+
+/// How much the number of viewers that have a segment grows with each hop. Many have little to give, and
+/// part of what the others give goes to viewers that hear from somebody else first.
+const GROWTH: f64 = 2.0;
+
+/// How much larger each wave of a large swarm is than all before it.
+const WAVE: f64 = 3.0;
+
+/// How many viewers of a swarm of `viewers` should fetch a segment, if it is to reach all within `time` when a
+/// hop takes `hop`.
+pub fn fetchers(viewers: u64, time: Duration, hop: Duration) -> f64 {
+    let hops = (time.as_secs_f64() / hop.as_secs_f64().max(1e-3)).min(64.0);
+    FEWEST.max(viewers as f64 / GROWTH.powf(hops))
+}
+
+/// How long word of a segment takes to get around a swarm of `viewers` when it takes `hop` from one to the
+/// next.
+pub fn spread(viewers: u64, hop: Duration) -> Duration {
+    /// Viewers that hear it first from one who has it: those who have few peers that give are slowest.
+    const REACH: f64 = 4.0;
+    let hops = (viewers.max(2) as f64 / FEWEST).log(REACH).max(1.0);
+    hop.mul_f64(hops)
+}
+
+/// The seat of `me` for `segment`. `others` are the peers that take part in the election, `viewers` is the
+/// size of the swarm if it is known, and `fetchers` how many should fetch.
+pub fn seat<'a>(
+    me: &PeerId,
+    segment: SegmentId,
+    others: impl Iterator<Item = &'a PeerId>,
+    viewers: Option<u64>,
+    fetchers: f64,
+) -> Seat {
+    let score = election_score(&me.0, segment);
+    let mut electors = 1u32;
+    let mut rank = 0;
+    for other in others {
+        electors += 1;
+        rank += u32::from((election_score(&other.0, segment), other) < (score, me));
+    }
+    let viewers = viewers.map_or(f64::from(electors), |viewers| viewers as f64);
+    // About so many viewers are first among their own neighbours.
+    let firsts = viewers / f64::from(electors);
+    if firsts <= fetchers {
+        return if rank == 0 { Seat::Elected } else { Seat::Backup(rank) };
+    }
+    let place = f64::from(score) / 2f64.powi(32) * viewers;
+    if place < fetchers { Seat::Elected } else { Seat::Wave((place / fetchers).log(WAVE) as u32 + 1) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn peers(n: u8) -> Vec<PeerId> {
-        (0..n).map(|i| PeerId([b'a' + i; 20])).collect()
+    fn peers(n: u32) -> Vec<PeerId> {
+        (0..n).map(|i| PeerId(format!("-GP0001-{i:012}").into_bytes().try_into().unwrap())).collect()
+    }
+
+    fn seats(ids: &[PeerId], segment: SegmentId, viewers: Option<u64>, fetchers: f64) -> Vec<Seat> {
+        let others = |me: &PeerId| {
+            let me = *me;
+            ids.iter().filter(move |other| **other != me)
+        };
+        ids.iter().map(|me| seat(me, segment, others(me), viewers, fetchers)).collect()
     }
 
     #[test]
-    fn a_full_mesh_elects_each_rank_once() {
+    fn a_full_mesh_elects_one_and_ranks_the_others() {
         let ids = peers(16);
         for segment in 0..200 {
-            let mut ranks: Vec<_> = ids
-                .iter()
-                .map(|me| seat(me, SegmentId(segment), ids.iter().filter(|other| *other != me)).rank)
+            let mut ranks: Vec<u32> = seats(&ids, SegmentId(segment), Some(16), FEWEST)
+                .into_iter()
+                .map(|seat| match seat {
+                    Seat::Elected => 0,
+                    Seat::Backup(rank) => rank,
+                    Seat::Wave(_) => panic!("the mesh is full"),
+                })
                 .collect();
             ranks.sort_unstable();
             assert_eq!(ranks, (0..16).collect::<Vec<_>>(), "segment {segment}");
@@ -44,17 +116,61 @@ mod tests {
     }
 
     #[test]
+    fn a_swarm_of_unknown_size_is_what_one_sees() {
+        let ids = peers(8);
+        let seats = seats(&ids, SegmentId(5), None, FEWEST);
+        assert_eq!(seats.iter().filter(|seat| **seat == Seat::Elected).count(), 1);
+    }
+
+    #[test]
     fn the_work_is_shared_out() {
         let ids = peers(8);
         let mut wins = [0u32; 8];
         for segment in 0..1000 {
-            for (i, me) in ids.iter().enumerate() {
-                if seat(me, SegmentId(segment), ids.iter().filter(|other| *other != me)).rank == 0 {
-                    wins[i] += 1;
-                }
+            for (win, seat) in wins.iter_mut().zip(seats(&ids, SegmentId(segment), Some(8), FEWEST)) {
+                *win += u32::from(seat == Seat::Elected);
             }
         }
         assert_eq!(wins.iter().sum::<u32>(), 1000);
         assert!(wins.iter().all(|w| (60..=200).contains(w)), "{wins:?}");
+    }
+
+    #[test]
+    fn a_large_swarm_elects_as_many_as_a_small_one_and_backs_them_up_in_growing_waves() {
+        for viewers in [1_000u64, 20_000] {
+            let ids = peers(viewers as u32);
+            let segments = 50;
+            let (mut elected, mut first_wave) = (0.0, 0.0);
+            for segment in 0..segments {
+                for me in &ids {
+                    match seat(me, SegmentId(segment), ids.iter().take(15), Some(viewers), FEWEST) {
+                        Seat::Elected => elected += 1.0,
+                        Seat::Wave(1) => first_wave += 1.0,
+                        Seat::Wave(wave) => assert!(wave < 12),
+                        Seat::Backup(_) => panic!("nobody sees so many"),
+                    }
+                }
+            }
+            let (elected, first_wave) = (elected / segments as f64, first_wave / segments as f64);
+            assert!((2.0..4.0).contains(&elected), "{elected} of {viewers}");
+            assert!((4.0..9.0).contains(&first_wave), "{first_wave} of {viewers}");
+        }
+    }
+
+    #[test]
+    fn word_takes_longer_in_a_larger_swarm_but_not_much() {
+        let hop = Duration::from_millis(250);
+        let [few, many, most] = [10, 1000, 1_000_000].map(|viewers| spread(viewers, hop));
+        assert!(hop <= few && few < many && many < most && most < hop * 12, "{few:?} {many:?} {most:?}");
+    }
+
+    #[test]
+    fn where_there_is_no_time_to_pass_it_on_more_fetch() {
+        let hop = Duration::from_millis(200);
+        let at = |ms| fetchers(100_000, Duration::from_millis(ms), hop);
+        assert_eq!(at(10_000), FEWEST);
+        assert_eq!(at(0), 100_000.0);
+        assert!(at(400) > at(600) && at(600) > at(2000));
+        assert_eq!(fetchers(1_000_000, Duration::MAX, Duration::ZERO), FEWEST);
     }
 }

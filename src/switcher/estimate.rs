@@ -2,7 +2,6 @@
 
 //! How long a source takes to deliver, and how sure we are of it.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Weight of the newest transfer in the moving averages: about the last five count.
@@ -86,44 +85,36 @@ fn seconds(s: f64) -> Duration {
     Duration::from_secs_f64(s.clamp(0.0, DAY))
 }
 
-/// Bytes a second over a sliding window, for display and for judging a running transfer.
-#[derive(Clone, Debug)]
-pub struct ThroughputMeter {
-    window: Duration,
-    samples: VecDeque<(Instant, u64)>,
-    total: u64,
+/// Bytes a second over the last while, the latest counting most. As small as can be, because a viewer has
+/// one for each peer.
+#[derive(Clone, Copy, Debug)]
+pub struct RateMeter {
+    /// What was measured counts for `1/e` after so many seconds.
+    memory: f64,
+    rate: f64,
+    at: Option<Instant>,
 }
 
-impl ThroughputMeter {
-    /// Samples closer together than this share an entry, which bounds the list.
-    const GRAIN: Duration = Duration::from_millis(100);
-
-    pub fn new(window: Duration) -> Self {
-        Self { window, samples: VecDeque::new(), total: 0 }
+impl RateMeter {
+    pub fn new(memory: Duration) -> Self {
+        Self { memory: memory.as_secs_f64(), rate: 0.0, at: None }
     }
 
     pub fn record(&mut self, now: Instant, bytes: u64) {
-        self.forget(now);
-        self.total += bytes;
-        match self.samples.back_mut() {
-            Some((at, sum)) if now.saturating_duration_since(*at) < Self::GRAIN => *sum += bytes,
-            _ => self.samples.push_back((now, bytes)),
-        }
+        self.rate = self.rate(now) + bytes as f64 / self.memory;
+        self.at = Some(now);
     }
 
-    /// Bytes a second over the window.
-    pub fn rate(&mut self, now: Instant) -> f64 {
-        self.forget(now);
-        self.total as f64 / self.window.as_secs_f64()
+    /// Bytes a second of something that began `running` ago.
+    pub fn rate_since(&self, now: Instant, running: Duration) -> f64 {
+        let seen = 1.0 - (-running.as_secs_f64() / self.memory).exp();
+        self.rate(now) / seen.max(1e-3)
     }
 
-    fn forget(&mut self, now: Instant) {
-        while let Some((at, bytes)) = self.samples.front().copied()
-            && now.saturating_duration_since(at) > self.window
-        {
-            self.total -= bytes;
-            self.samples.pop_front();
-        }
+    /// Bytes a second.
+    pub fn rate(&self, now: Instant) -> f64 {
+        let age = self.at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
+        self.rate * (-age / self.memory).exp()
     }
 }
 
@@ -174,15 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn the_meter_forgets_and_stays_small() {
+    fn the_meter_shows_the_rate_and_forgets() {
         let start = Instant::now();
-        let mut meter = ThroughputMeter::new(Duration::from_secs(2));
-        for ms in 0..10_000 {
+        let mut meter = RateMeter::new(Duration::from_secs(2));
+        assert_eq!(meter.rate(start), 0.0);
+        for ms in 0..20_000 {
             meter.record(start + Duration::from_millis(ms), 1000);
         }
-        let now = start + Duration::from_millis(9_999);
-        assert!((meter.rate(now) / 1_000_000.0 - 1.0).abs() < 0.1, "{}", meter.rate(now));
-        assert!(meter.samples.len() <= 22);
-        assert_eq!(meter.rate(now + Duration::from_secs(3)), 0.0);
+        let short = start + Duration::from_millis(500);
+        let mut begun = RateMeter::new(Duration::from_secs(2));
+        for ms in 0..500 {
+            begun.record(start + Duration::from_millis(ms), 1000);
+        }
+        let rate = begun.rate_since(short, short - start);
+        assert!((rate / 1_000_000.0 - 1.0).abs() < 0.01, "{rate}");
+        let now = start + Duration::from_secs(20);
+        assert!((meter.rate(now) / 1_000_000.0 - 1.0).abs() < 0.01, "{}", meter.rate(now));
+        assert!(meter.rate(now + Duration::from_secs(20)) < 100.0);
     }
 }

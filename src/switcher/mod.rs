@@ -10,6 +10,6 @@ pub mod decision;
 pub mod election;
 pub mod estimate;
 
-pub use decision::{Choice, PeerWork, Policy, Situation, decide};
-pub use election::{Seat, seat};
-pub use estimate::{DeliveryEstimate, ThroughputMeter};
+pub use decision::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide};
+pub use election::{Seat, fetchers, seat, spread};
+pub use estimate::{DeliveryEstimate, RateMeter};

@@ -15,6 +15,13 @@ pub struct Counters {
     pub wasted_bytes: u64,
     /// Bytes from peers thrown away because they were wrong.
     pub rejected_bytes: u64,
+    /// HTTP requests made for the swarm.
+    pub elected: u64,
+    /// HTTP requests made because whoever was to make them before us had not.
+    pub backups: u64,
+    /// HTTP requests made because there was no time for anything else: at the start, after a seek, and when no
+    /// peer had what was needed.
+    pub last_calls: u64,
     /// HTTP requests made because a peer at work was about to be late.
     pub hedges: u64,
     /// Peers dropped because they broke the protocol or sent wrong bytes.

@@ -18,6 +18,8 @@ pub struct ViewerConfig {
     pub upload_to_peers: bool,
     /// Bytes a second given to peers; None is unlimited.
     pub max_upload_rate: Option<u64>,
+    /// The most that one [`Action::Upload`](super::Action::Upload) covers in bytes, so that peers take turns.
+    pub upload_turn: u64,
     /// How far ahead of playback segments are fetched.
     pub buffer: Duration,
     /// Bound of the bytes held, for playback and for others.
@@ -35,10 +37,16 @@ impl ViewerConfig {
             download_from_peers: true,
             upload_to_peers: true,
             max_upload_rate: None,
+            // Four messages of the size that data channels carry best.
+            upload_turn: 4 * 16_240,
             buffer: Duration::from_secs(30),
             max_memory: 256 << 20,
             retries: 3,
-            policy: Policy { margin: Duration::from_secs(1), reserve: Duration::from_secs(10) },
+            policy: Policy {
+                margin: Duration::from_secs(1),
+                reserve: Duration::from_secs(10),
+                spread: Duration::ZERO,
+            },
         }
     }
 }

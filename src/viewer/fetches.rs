@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::holding::State;
+use super::holding::{PeerTransfer, State};
 use super::{Action, FetchId, Placement, Viewer};
 use crate::swarm::SegmentId;
 
@@ -58,16 +58,18 @@ impl Viewer {
         }
         let known = holding.total.replace(total);
         holding.total_trusted = true;
-        if known.is_some_and(|known| known != total) && holding.have > holding.trusted {
-            // The origin is right, so whoever gave the other size was not.
-            self.reject(segment, "gave a wrong size");
+        if known.is_some_and(|known| known != total) {
+            // The origin is right: whoever gave the other size was not, nor were we if we passed it on.
+            if holding.have > holding.trusted {
+                self.reject(segment, "gave a wrong size");
+            }
+            self.refuse_uploads(segment);
             let gap = self.holdings.get(&segment).is_some_and(|h| h.have < offset);
             if gap {
                 self.cancel_http(segment);
                 return false;
             }
         }
-        self.announce_soon(now);
         true
     }
 
@@ -111,20 +113,37 @@ impl Viewer {
         let offset = work.next;
         work.next += len;
         work.received += len;
+        work.last_progress = now;
         // Two sources can leave no gap, but a peer's bytes can be rejected behind a request's back.
         if offset > holding.have {
             self.cancel_http(segment);
             return None;
         }
         let before = (holding.have, holding.trusted);
+        let was_starving = holding.starving;
         let placement = holding.place_http(offset, len);
         let useful = before != (holding.have, holding.trusted);
         if let Some(work) = holding.http.as_mut().filter(|_| useful) {
             work.useful = true;
         }
         self.counters.wasted_bytes += placement.wasted();
+        if before.0 == 0 || was_starving {
+            self.announce_soon(now);
+        }
+        self.leave_peer_behind(segment);
         self.complete_if_whole(now, segment);
         Some((segment, placement))
+    }
+
+    /// A peer whose bytes come later than the origin's brings nothing any more.
+    fn leave_peer_behind(&mut self, segment: SegmentId) {
+        const LEAD: u64 = 128 * 1024;
+        let Some(holding) = self.holdings.get(&segment) else { return };
+        let behind =
+            |(work, transfer): (super::holding::HttpFetch, PeerTransfer)| transfer.next + LEAD < work.next;
+        if holding.http.zip(holding.transfer).is_some_and(behind) {
+            self.cancel_transfer(segment);
+        }
     }
 
     /// The response has ended well.
@@ -135,7 +154,11 @@ impl Viewer {
         if holding.total_trusted && holding.total.is_some_and(|total| work.next < total) {
             return self.handle_http_failure(now, fetch, FetchFailure::Failed);
         }
-        holding.total = Some(work.next);
+        if holding.total.replace(work.next).is_none() {
+            // Nobody could be told before.
+            self.announce_soon(now);
+        }
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
         holding.total_trusted = true;
         let (have, trusted) = (holding.have, holding.trusted);
         self.learn_from(now, segment);
@@ -162,8 +185,7 @@ impl Viewer {
         // What is not needed yet is asked for now and then all the same.
         let hopeless = failure == FetchFailure::Refused || holding.failures > self.config.retries;
         holding.given_up = hopeless.then_some(failure);
-        self.refuse_uploads(segment);
-        self.announce_soon(now);
+        self.announce_in_time(now);
         self.dirty = true;
     }
 
@@ -212,7 +234,7 @@ impl Viewer {
         } else {
             self.actions.push_back(Action::Check { segment })
         }
-        self.announce_soon(now);
+        self.announce_in_time(now);
         self.dirty = true;
     }
 
@@ -236,10 +258,8 @@ impl Viewer {
     pub(super) fn reject(&mut self, segment: SegmentId, reason: &'static str) {
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         self.counters.rejected_bytes += holding.have - holding.trusted;
-        let liars = holding.distrust();
-        for peer in liars {
-            self.counters.banned_peers += 1;
-            self.drop_peer(peer, reason);
+        for from in holding.distrust() {
+            self.blame(from, reason);
         }
         self.refuse_uploads(segment);
         self.dirty = true;

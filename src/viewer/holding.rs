@@ -7,18 +7,20 @@
 //! and has been checked, or once the origin has confirmed them.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{FetchFailure, FetchId, PeerKey};
+use crate::switcher::RateMeter;
 
 /// An HTTP request under way.
 #[derive(Clone, Copy, Debug)]
-pub struct HttpWork {
+pub struct HttpFetch {
     pub fetch: FetchId,
     /// Offset of the next byte that it will bring.
     pub next: u64,
     pub started: Instant,
     pub first_byte: Option<Instant>,
+    pub last_progress: Instant,
     /// Bytes it has brought.
     pub received: u64,
     /// Some of them were new.
@@ -35,6 +37,17 @@ pub struct PeerTransfer {
     pub first_byte: Option<Instant>,
     pub last_progress: Instant,
     pub received: u64,
+    pub meter: RateMeter,
+    /// The peer does not hold the segment whole itself: it passes on what it gets.
+    pub relayed: bool,
+}
+
+/// Somebody who has brought bytes that nobody vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contributor {
+    pub peer: PeerKey,
+    /// It had them from somebody else whom it could not have checked yet.
+    pub relayed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +63,8 @@ pub enum State {
 #[derive(Debug)]
 pub struct Holding {
     pub state: State,
+    /// Time until playback needed it when it was first wanted.
+    pub first_slack: Duration,
     /// Size of the segment; from a peer until the origin or the playlist has said it.
     pub total: Option<u64>,
     /// The origin or the playlist said `total`.
@@ -59,9 +74,11 @@ pub struct Holding {
     /// The first of these that came from the origin or were confirmed by it.
     pub trusted: u64,
     /// Who brought the bytes that are not trusted.
-    pub contributors: Vec<PeerKey>,
-    pub http: Option<HttpWork>,
+    pub contributors: Vec<Contributor>,
+    pub http: Option<HttpFetch>,
     pub transfer: Option<PeerTransfer>,
+    /// Somebody was sent away because nothing came for so long: nobody else is invited to wait.
+    pub starving: bool,
     /// Failed HTTP requests since the last that worked.
     pub failures: u32,
     /// Do not ask HTTP again before.
@@ -89,9 +106,10 @@ impl Placement {
 }
 
 impl Holding {
-    pub fn new(size: Option<u64>) -> Self {
+    pub fn new(size: Option<u64>, first_slack: Duration) -> Self {
         Self {
             state: State::Partial,
+            first_slack,
             total: size,
             total_trusted: size.is_some(),
             have: 0,
@@ -99,6 +117,7 @@ impl Holding {
             contributors: Vec::new(),
             http: None,
             transfer: None,
+            starving: false,
             failures: 0,
             not_before: None,
             given_up: None,
@@ -116,16 +135,24 @@ impl Holding {
         partial && self.have == 0 && self.http.is_none() && self.transfer.is_none() && self.failures == 0
     }
 
+    /// It is wanted, and nobody is bringing it.
+    pub fn wants_a_source(&self) -> bool {
+        self.state == State::Partial && !self.is_fed()
+    }
+
     /// Bytes that may be shown now.
     pub fn readable(&self) -> u64 {
         if self.is_complete() { self.have } else { self.trusted }
     }
 
-    /// The bytes held come from the origin and more are on their way from there: others may be
-    /// served from it before it is whole. As only the origin feeds it, no loop of viewers waiting
-    /// for each other can form.
-    pub fn is_origin_fed(&self) -> bool {
-        self.http.is_some() && self.trusted == self.have && self.total_trusted
+    /// Others may be given of it, or wait for what is missing.
+    pub fn is_passed_on(&self) -> bool {
+        self.have > 0 && (self.state != State::Partial || self.is_fed() && !self.starving)
+    }
+
+    /// More of it is on its way.
+    pub fn is_fed(&self) -> bool {
+        self.http.is_some() || self.transfer.is_some()
     }
 
     /// What of the bytes `range`, on their way from the origin, a peer has brought already and must have
@@ -141,6 +168,7 @@ impl Holding {
         if (offset..end).contains(&self.trusted) {
             self.trusted = end;
         }
+        self.starving &= self.have >= end;
         self.have = self.have.max(end);
         if self.trusted == self.have {
             self.contributors.clear();
@@ -148,18 +176,19 @@ impl Holding {
         Placement { offset, append: overlap as usize..len as usize }
     }
 
-    /// Takes note of `len` bytes at `offset` from `peer`.
-    pub fn place_peer(&mut self, peer: PeerKey, offset: u64, len: u64) -> Placement {
+    /// Takes note of `len` bytes at `offset` that somebody has brought.
+    pub fn place_peer(&mut self, from: Contributor, offset: u64, len: u64) -> Placement {
         let overlap = self.have.saturating_sub(offset).min(len);
-        if overlap < len && !self.contributors.contains(&peer) {
-            self.contributors.push(peer);
+        if overlap < len && !self.contributors.contains(&from) {
+            self.contributors.push(from);
         }
+        self.starving &= self.have >= offset + len;
         self.have = self.have.max(offset + len);
         Placement { offset, append: overlap as usize..len as usize }
     }
 
     /// Forgets all that is not trusted. Gives who had brought it.
-    pub fn distrust(&mut self) -> Vec<PeerKey> {
+    pub fn distrust(&mut self) -> Vec<Contributor> {
         self.have = self.trusted;
         self.state = State::Partial;
         if !self.total_trusted {
@@ -173,18 +202,18 @@ impl Holding {
 mod tests {
     use super::*;
 
-    const PEER: PeerKey = PeerKey(1);
+    const PEER: Contributor = Contributor { peer: PeerKey(1), relayed: false };
 
     #[test]
     fn bytes_from_the_origin_can_be_shown_at_once() {
-        let mut h = Holding::new(None);
+        let mut h = Holding::new(None, Duration::ZERO);
         assert_eq!(h.place_http(0, 100), Placement { offset: 0, append: 0..100 });
         assert_eq!((h.have, h.readable()), (100, 100));
     }
 
     #[test]
     fn bytes_from_a_peer_wait() {
-        let mut h = Holding::new(None);
+        let mut h = Holding::new(None, Duration::ZERO);
         h.place_http(0, 100);
         h.place_peer(PEER, 100, 50);
         assert_eq!((h.have, h.readable()), (150, 100));
@@ -193,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_origin_confirms_what_a_peer_brought() {
-        let mut h = Holding::new(None);
+        let mut h = Holding::new(None, Duration::ZERO);
         h.place_peer(PEER, 0, 100);
         assert_eq!(h.to_confirm(&(0..60)), 0..60);
         assert_eq!(h.place_http(0, 60), Placement { offset: 0, append: 60..60 });
@@ -206,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_origin_without_ranges_starts_again_from_the_front() {
-        let mut h = Holding::new(None);
+        let mut h = Holding::new(None, Duration::ZERO);
         h.place_http(0, 50);
         h.place_peer(PEER, 50, 50);
         assert_eq!(h.to_confirm(&(0..80)), 50..80);
@@ -217,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_tail_from_the_origin_does_not_vouch_for_the_head() {
-        let mut h = Holding::new(Some(200));
+        let mut h = Holding::new(Some(200), Duration::ZERO);
         h.place_peer(PEER, 0, 100);
         assert!(h.to_confirm(&(100..200)).is_empty());
         assert_eq!(h.place_http(100, 100), Placement { offset: 100, append: 0..100 });

@@ -14,7 +14,10 @@ impl Viewer {
     /// Drops what nobody needs, then what others need least, until the bound is kept.
     pub(super) fn trim(&mut self) {
         let Some(cursor) = self.cursor else { return };
-        self.holdings.retain(|_, h| !h.is_idle_and_empty());
+        // What is wanted stays, though nothing is there yet: it knows since when.
+        let wanted = self.wanted();
+        let wanted = self.segments[wanted].last().map_or(cursor, |last| last.id);
+        self.holdings.retain(|id, h| (cursor..=wanted).contains(id) || !h.is_idle_and_empty());
         let oldest = self.segments.first().map(|s| s.id);
         // What is behind is kept for others, as long as the playlist still names it.
         let serves = self.config.upload_to_peers;

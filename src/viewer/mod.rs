@@ -14,10 +14,12 @@
 //! | `fetches` | HTTP requests: their start, bytes, end and failures |
 //! | `peers` | channels and commands of peers, and the bytes they send |
 //! | `serving` | uploads and announcements |
+//! | `edge` | when the next live segment is to be expected |
 //! | `memory` | what is kept and what is dropped |
 
 mod accounting;
 mod config;
+mod edge;
 mod fetches;
 mod holding;
 mod memory;
@@ -26,10 +28,12 @@ mod planning;
 mod serving;
 #[cfg(test)]
 mod tests;
+mod uplink;
 mod upload;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::swarm::{Command, PeerId, SegmentId};
@@ -37,11 +41,13 @@ use crate::switcher::DeliveryEstimate;
 
 pub use accounting::Counters;
 pub use config::{SegmentSpec, ViewerConfig};
+use edge::LiveEdge;
 pub use fetches::{Confirmation, FetchFailure};
 pub use holding::Placement;
 use holding::{Holding, State};
 pub use peers::PeerReport;
 use peers::RemotePeer;
+use uplink::Uplink;
 use upload::Budget;
 
 /// Names a peer's channel; the driver's choice, never reused.
@@ -61,6 +67,8 @@ pub enum Action {
     CancelFetch { fetch: FetchId },
     /// Send a command to a peer.
     Command { peer: PeerKey, command: Command },
+    /// Send a command to every peer.
+    Broadcast { command: Command },
     /// Send these bytes of a segment to a peer, after the commands before.
     Upload { peer: PeerKey, segment: SegmentId, range: Range<u64> },
     /// Look whether the framing of this whole segment is sound and report with
@@ -84,15 +92,20 @@ struct Clock {
     playing: bool,
 }
 
+/// What a hop is taken for before one was seen: a few network latencies.
+const UNMEASURED_HOP: Duration = Duration::from_millis(300);
+
 /// One viewer of one stream.
 #[derive(Debug)]
 pub struct Viewer {
     config: ViewerConfig,
     /// In play order, ids ascending.
-    segments: Vec<SegmentSpec>,
+    segments: Arc<[SegmentSpec]>,
     live: bool,
     /// Peers are being looked for, and there is none yet.
     swarm_forming: bool,
+    /// Viewers in the swarm as the tracker last said.
+    swarm_size: Option<u64>,
     /// The segment that goes out next or is going out.
     cursor: Option<SegmentId>,
     /// Since when.
@@ -106,10 +119,22 @@ pub struct Viewer {
     /// Bytes and playing time of whole segments, for guessing the size of others.
     seen: (u64, Duration),
     budget: Budget,
+    uplink: Uplink,
+    /// Bytes that have left channels since the uplink was last looked at.
+    left: u64,
+    /// Somebody is being served, or may be.
+    serving: bool,
+    /// Somebody who could have been served was not, because too many were.
+    turned_away: bool,
+    edge: LiveEdge,
+    /// How long a segment takes from one viewer to the next, from what this one has seen.
+    hop: Duration,
     /// Whose turn it is to be served.
     turn: PeerKey,
     next_fetch: u64,
     announce_at: Option<Instant>,
+    /// When others were last told.
+    announced: Option<Instant>,
     /// Newest segment of ours at which a reload was asked for.
     reload_asked_at: Option<SegmentId>,
     counters: Counters,
@@ -122,11 +147,12 @@ pub struct Viewer {
 impl Viewer {
     pub fn new(config: ViewerConfig) -> Self {
         Self {
-            budget: Budget::new(config.max_upload_rate),
+            budget: Budget::new(config.max_upload_rate, config.upload_turn),
             config,
-            segments: Vec::new(),
+            segments: Arc::new([]),
             live: false,
             swarm_forming: false,
+            swarm_size: None,
             cursor: None,
             cursor_since: None,
             origin: Duration::ZERO,
@@ -135,9 +161,16 @@ impl Viewer {
             peers: BTreeMap::new(),
             http: DeliveryEstimate::default(),
             seen: (0, Duration::ZERO),
+            uplink: Uplink::default(),
+            left: 0,
+            serving: false,
+            turned_away: false,
+            edge: LiveEdge::default(),
+            hop: UNMEASURED_HOP,
             turn: PeerKey(0),
             next_fetch: 0,
             announce_at: None,
+            announced: None,
             reload_asked_at: None,
             counters: Counters::default(),
             dirty: false,
@@ -147,9 +180,9 @@ impl Viewer {
     }
 
     /// The playlist has been (re)loaded. `segments` in play order with ascending ids.
-    pub fn handle_segments(&mut self, segments: Vec<SegmentSpec>, live: bool) {
+    pub fn handle_segments(&mut self, segments: Arc<[SegmentSpec]>, live: bool) {
         debug_assert!(segments.is_sorted_by_key(|s| s.id));
-        for spec in &segments {
+        for spec in segments.iter() {
             if let (Some(size), Some(holding)) = (spec.size, self.holdings.get_mut(&spec.id)) {
                 holding.total.get_or_insert(size);
             }
@@ -171,11 +204,14 @@ impl Viewer {
         self.handle_cursor(now, segment);
         self.clock = None;
         self.origin = self.ahead().first().map_or(Duration::ZERO, |first| first.start);
-        let wanted: Vec<SegmentId> = self.wanted().iter().map(|s| s.id).collect();
+        let wanted: Vec<SegmentId> = self.segments[self.wanted()].iter().map(|s| s.id).collect();
         let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
         for id in held.into_iter().filter(|id| !wanted.contains(id)) {
             self.cancel_http(id);
             self.cancel_transfer(id);
+            if !self.holdings.get(&id).is_some_and(Holding::is_complete) {
+                self.refuse_uploads(id);
+            }
         }
         for holding in self.holdings.values_mut() {
             // A new start is a new chance.
@@ -201,6 +237,12 @@ impl Viewer {
         for peer in self.peers.values_mut() {
             peer.state.forget_holdings();
         }
+    }
+
+    /// The tracker has said how many viewers the swarm has, ourselves among them.
+    pub fn handle_swarm_size(&mut self, viewers: u64) {
+        self.dirty |= self.swarm_size != Some(viewers);
+        self.swarm_size = Some(viewers);
     }
 
     /// Peers are being looked for, or that has come to an end. Until the first is there, HTTP fetches what
@@ -234,6 +276,7 @@ impl Viewer {
             if std::mem::take(&mut self.dirty) {
                 self.wake = None;
                 self.plan(now);
+                self.watch_edge(now);
                 self.trim();
             }
             self.announce(now);

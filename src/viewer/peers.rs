@@ -4,9 +4,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::holding::{Contributor, Holding};
 use super::{Action, PeerKey, Placement, Viewer};
 use crate::swarm::{Command, Notice, Peer, PeerId, SegmentId};
-use crate::switcher::{DeliveryEstimate, ThroughputMeter};
+use crate::switcher::{DeliveryEstimate, RateMeter};
 
 /// A peer, with what this viewer has learnt of it.
 #[derive(Debug)]
@@ -15,11 +16,17 @@ pub struct RemotePeer {
     pub estimate: DeliveryEstimate,
     /// When the running download last brought something.
     pub last_progress: Instant,
+    /// When its channel opened.
+    pub opened: Instant,
+    /// When the running upload last moved, or could have but for the upload rate.
+    pub served: Instant,
+    /// Bad segments that it has passed on, less the good ones since.
+    pub strikes: u32,
     /// Bytes that its channel can take at present.
     pub room: u64,
     pub downloaded: u64,
     pub uploaded: u64,
-    meter: ThroughputMeter,
+    meter: RateMeter,
 }
 
 /// What the statistics tell of a peer.
@@ -42,13 +49,16 @@ impl Viewer {
             state: Peer::new(id),
             estimate: DeliveryEstimate::default(),
             last_progress: now,
+            opened: now,
+            served: now,
+            strikes: 0,
             room: 0,
             downloaded: 0,
             uploaded: 0,
-            meter: ThroughputMeter::new(Duration::from_secs(5)),
+            meter: RateMeter::new(Duration::from_secs(5)),
         };
         self.peers.insert(key, peer);
-        if let Some(command) = self.announcement() {
+        if let Some(command) = self.announcement(now) {
             self.actions.push_back(Action::Command { peer: key, command });
         }
         self.dirty = true;
@@ -73,8 +83,13 @@ impl Viewer {
             }
         };
         match notice {
-            Notice::Announced => self.ask_for_newer_playlist(key),
-            Notice::Requested => self.answer_request(key),
+            Notice::Announced => {
+                self.ask_for_newer_playlist(key);
+                // Most announcements tell nothing that anybody waits for.
+                self.dirty |= self.holdings.values().any(Holding::wants_a_source);
+                return;
+            }
+            Notice::Requested => self.answer_request(now, key),
             Notice::Header { segment, offset, size } => {
                 // Only what brings the segment nearer is progress: a peer that talks much is still silent.
                 peer.last_progress = now;
@@ -85,10 +100,11 @@ impl Viewer {
                 self.transfer_done(now, key, segment);
             }
             Notice::Absent { segment } => {
-                peer.state.note_failure(now, segment);
+                peer.state.note_refusal(now, segment);
                 self.forget_transfer(key, segment);
             }
-            Notice::Cancelled | Notice::Nothing => {}
+            Notice::Cancelled => self.offer_again(now),
+            Notice::Nothing => return,
         }
         self.dirty = true;
     }
@@ -112,36 +128,44 @@ impl Viewer {
         let transfer = holding.transfer.as_mut().filter(|t| t.peer == key)?;
         if transfer.first_byte.is_none() {
             transfer.first_byte = Some(now);
-            peer.estimate.record_latency(now.saturating_duration_since(transfer.started));
+            let latency = now.saturating_duration_since(transfer.started);
+            peer.estimate.record_latency(latency);
+            self.hop = (self.hop * 7 + latency) / 8;
         }
         transfer.last_progress = now;
         transfer.received += len;
+        transfer.meter.record(now, len);
         transfer.next = offset + len;
         if offset > holding.have {
             // What it continued was rejected meanwhile.
             self.cancel_transfer(segment);
             return None;
         }
-        let placement = holding.place_peer(key, offset, len);
+        let news = holding.have == 0 || holding.starving;
+        let from = Contributor { peer: key, relayed: transfer.relayed };
+        let placement = holding.place_peer(from, offset, len);
         self.counters.wasted_bytes += placement.wasted();
         self.counters.peer_bytes += len - placement.wasted();
         if holding.total == Some(holding.have) {
             self.learn_from_transfer(now, key, segment);
+        }
+        if news {
+            self.announce_soon(now);
         }
         self.complete_if_whole(now, segment);
         Some((segment, placement))
     }
 
     /// Reports on all peers.
-    pub fn peer_reports(&mut self, now: Instant) -> Vec<PeerReport> {
-        let report = |(key, peer): (&PeerKey, &mut RemotePeer)| PeerReport {
+    pub fn peer_reports(&self, now: Instant) -> Vec<PeerReport> {
+        let report = |(key, peer): (&PeerKey, &RemotePeer)| PeerReport {
             key: *key,
             id: peer.state.id,
             downloaded: peer.downloaded,
             uploaded: peer.uploaded,
             rate: peer.meter.rate(now),
         };
-        self.peers.iter_mut().map(report).collect()
+        self.peers.iter().map(report).collect()
     }
 
     fn take_header(&mut self, now: Instant, key: PeerKey, segment: SegmentId, offset: u64, size: u64) {
@@ -151,8 +175,9 @@ impl Viewer {
         match holding.total {
             Some(known) if known == total => {}
             Some(_) if holding.total_trusted => {
-                self.counters.banned_peers += 1;
-                self.drop_peer(key, "gave a wrong size");
+                let relayed = holding.transfer.is_some_and(|t| t.peer == key && t.relayed);
+                self.forget_transfer(key, segment);
+                self.blame(Contributor { peer: key, relayed }, "gave a wrong size");
             }
             // Two peers disagree. Who is right shows when the origin is asked; do not mix their bytes.
             Some(_) => {
@@ -230,6 +255,18 @@ impl Viewer {
         let all_received = peer.state.download.is_some_and(|d| d.size == Some(d.received));
         if !all_received && let Some(command) = peer.state.cancel() {
             self.actions.push_back(Action::Command { peer: transfer.peer, command });
+        }
+    }
+
+    /// A peer has brought what is wrong. Who only passed it on could not know, and is believed to mean well a
+    /// few times.
+    pub(super) fn blame(&mut self, from: Contributor, reason: &'static str) {
+        const STRIKES: u32 = 3;
+        let Some(peer) = self.peers.get_mut(&from.peer) else { return };
+        peer.strikes += 1;
+        if !from.relayed || peer.strikes >= STRIKES {
+            self.counters.banned_peers += 1;
+            self.drop_peer(from.peer, reason);
         }
     }
 

@@ -1,48 +1,89 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Uploads and announcements: what this viewer gives to others.
+//!
+//! A segment is given away from its first bytes on, whoever brings them, as soon as its size is known: copies
+//! spread at the speed of the links instead of once per segment. Viewers cannot come to wait for each other,
+//! because each asks only who has said that it holds more than itself.
 
 use std::time::{Duration, Instant};
 
-use super::upload::TURN;
+use super::holding::State;
 use super::{Action, PeerKey, Viewer};
-use crate::swarm::{Command, SegmentId};
+use crate::swarm::{Announcement, Command, Held, SegmentId};
 
-/// Changes closer together than this are announced together.
-const ANNOUNCE_DELAY: Duration = Duration::from_millis(50);
+/// Announcements are so far apart at least; changes in between are announced together.
+const ANNOUNCE_GAP: Duration = Duration::from_millis(100);
+
+/// What others gain little by knowing waits so long for an announcement to go with.
+const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A child that has had nothing for so long is told to look elsewhere: well before the 2 s after which
+/// p2p-media-loader gives a peer up, and after we have had time to look elsewhere ourselves.
+const STARVED: Duration = Duration::from_millis(1400);
+
+/// The same when nobody brings us more of what it waits for.
+const FORSAKEN: Duration = Duration::from_millis(500);
 
 impl Viewer {
     /// A peer's channel can take so many bytes now.
     pub fn handle_room(&mut self, key: PeerKey, room: u64) {
         if let Some(peer) = self.peers.get_mut(&key) {
+            if peer.uploaded > 0 {
+                self.left = self.left.saturating_add(room.saturating_sub(peer.room));
+            }
             peer.room = room;
         }
+    }
+
+    /// Whether this viewer has anything to give to others.
+    pub(super) fn can_give(&self, now: Instant) -> bool {
+        self.config.upload_to_peers && self.upload_slots(now) > 0
+    }
+
+    fn upload_slots(&self, now: Instant) -> usize {
+        let need = self.stream_rate();
+        let allowed =
+            self.config.max_upload_rate.map_or(usize::MAX, |max| (max as f64 / need).max(1.0) as usize);
+        self.uplink.slots(now, need).min(allowed)
     }
 
     /// How much of a segment may be given away now, and its size.
     fn servable(&self, segment: SegmentId) -> Option<(u64, u64)> {
         let holding = self.holdings.get(&segment).filter(|_| self.config.upload_to_peers)?;
         let total = holding.total?;
-        (holding.is_complete() || holding.is_origin_fed()).then_some((holding.have, total))
+        holding.is_passed_on().then_some((holding.have, total))
+    }
+
+    /// Bytes that could go to a peer at once if there were room.
+    fn ready_for(&self, key: PeerKey) -> u64 {
+        let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return 0 };
+        let have = self.holdings.get(&upload.segment).map_or(0, |h| h.have);
+        have.min(upload.end.unwrap_or(0)).saturating_sub(upload.next)
     }
 
     /// A peer asks for something.
-    pub(super) fn answer_request(&mut self, key: PeerKey) {
+    pub(super) fn answer_request(&mut self, now: Instant, key: PeerKey) {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
-        let servable = self.servable(segment).filter(|(_, total)| upload.next < *total);
+        let others = self.peers.iter().filter(|(k, p)| **k != key && p.state.upload.is_some()).count();
+        let has_slot = others < self.upload_slots(now);
+        let servable = self.servable(segment).filter(|(_, total)| has_slot && upload.next < *total);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let command = match (servable, &mut peer.state.upload) {
             (Some((_, total)), Some(upload)) => {
                 upload.end = Some(total);
+                peer.served = now;
                 Command::Data { segment, request_id, size: total - upload.next }
             }
             _ => {
                 peer.state.upload = None;
+                self.turned_away |= !has_slot;
                 Command::Absent { segment, request_id }
             }
         };
         self.actions.push_back(Action::Command { peer: key, command });
+        self.serving = true;
     }
 
     /// The bytes of a segment will not come as promised: whoever waits for them is told at once.
@@ -56,19 +97,28 @@ impl Viewer {
         }
     }
 
+    /// Somebody is served no longer: there may be room for who was turned away.
+    pub(super) fn offer_again(&mut self, now: Instant) {
+        if std::mem::take(&mut self.turned_away) {
+            self.announce_soon(now);
+        }
+    }
+
     /// Gives each peer in turn as much as its channel and the upload rate allow.
     pub(super) fn serve(&mut self, now: Instant) {
-        if self.peers.values().all(|p| p.state.upload.is_none()) {
+        if !self.serving {
             return;
         }
-        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        let uploading = |(key, peer): (&PeerKey, &super::RemotePeer)| peer.state.upload.map(|_| *key);
+        let keys: Vec<PeerKey> = self.peers.iter().filter_map(uploading).collect();
         let first = keys.partition_point(|key| *key <= self.turn);
+        let turn = self.budget.turn(keys.len());
         let mut waiting_for_budget = false;
         loop {
             let mut moved = false;
             for key in keys[first..].iter().chain(&keys[..first]) {
                 let budget = self.budget.available(now);
-                match self.serve_turn(*key, budget) {
+                match self.serve_turn(now, *key, turn, budget) {
                     Served::Bytes(bytes) => {
                         self.budget.spend(bytes);
                         self.turn = *key;
@@ -82,44 +132,96 @@ impl Viewer {
                 break;
             }
         }
-        if waiting_for_budget && let Some(refill) = self.budget.refill_time() {
+        if waiting_for_budget && let Some(refill) = self.budget.refill_time(turn) {
             self.wake_at(now + refill);
+        }
+        self.release_starved(now);
+        self.measure_uplink(now, waiting_for_budget);
+    }
+
+    fn measure_uplink(&mut self, now: Instant, waiting_for_budget: bool) {
+        let left = std::mem::take(&mut self.left);
+        let children = self.peers.values().filter(|p| p.state.upload.is_some()).count();
+        let waits = |(key, peer): (&PeerKey, &super::RemotePeer)| peer.room == 0 && self.ready_for(*key) > 0;
+        let is_full = waiting_for_budget || self.peers.iter().any(waits);
+        self.uplink.record(now, left, is_full);
+        if children == 0 {
+            self.uplink.rest(now);
+            self.serving = false;
         }
     }
 
-    fn serve_turn(&mut self, key: PeerKey, budget: u64) -> Served {
-        let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return Served::Nothing };
-        let Some(end) = upload.end else { return Served::Nothing };
-        let Some((have, _)) = self.servable(upload.segment) else { return Served::Nothing };
+    fn serve_turn(&mut self, now: Instant, key: PeerKey, turn: u64, budget: u64) -> Served {
+        let ready = self.ready_for(key);
         let Some(peer) = self.peers.get_mut(&key) else { return Served::Nothing };
-        let ready = have.min(end).saturating_sub(upload.next);
-        let wanted = ready.min(TURN).min(peer.room);
+        let Some(upload) = &mut peer.state.upload else { return Served::Nothing };
+        let wanted = ready.min(turn).min(peer.room);
         if wanted == 0 {
             return Served::Nothing;
         }
         if budget < wanted {
             return Served::NoBudget;
         }
-        let next = upload.next + wanted;
-        let range = upload.next..next;
-        self.actions.push_back(Action::Upload { peer: key, segment: upload.segment, range });
+        let range = upload.next..upload.next + wanted;
+        upload.next = range.end;
+        let (segment, request_id, done) = (upload.segment, upload.request_id, upload.end == Some(range.end));
+        peer.served = now;
         peer.room -= wanted;
         peer.uploaded += wanted;
         self.counters.upload_bytes += wanted;
-        if next == end {
+        self.actions.push_back(Action::Upload { peer: key, segment, range });
+        if done {
             peer.state.upload = None;
-            let command = Command::Completed { segment: upload.segment, request_id: upload.request_id };
+            let command = Command::Completed { segment, request_id };
             self.actions.push_back(Action::Command { peer: key, command });
-        } else if let Some(upload) = &mut peer.state.upload {
-            upload.next = next;
+            self.offer_again(now);
         }
         Served::Bytes(wanted)
     }
 
-    /// What this viewer holds has changed.
+    /// Whoever has waited too long for bytes that we do not have ourselves is sent elsewhere.
+    fn release_starved(&mut self, now: Instant) {
+        let mut starved = Vec::new();
+        for (key, peer) in &self.peers {
+            let Some(upload) = peer.state.upload else { continue };
+            if peer.room == 0 {
+                continue; // It is still receiving what it has been given.
+            }
+            let holding = self.holdings.get(&upload.segment);
+            let comes = holding.is_some_and(|h| h.state != State::Partial || h.is_fed());
+            let patience = if comes { STARVED } else { FORSAKEN };
+            match peer.served + patience {
+                at if at <= now => starved.push((*key, upload)),
+                at => self.wake = Some(self.wake.map_or(at, |wake| wake.min(at))),
+            }
+        }
+        for (key, upload) in starved {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.state.upload = None;
+            }
+            let command = Command::Absent { segment: upload.segment, request_id: upload.request_id };
+            self.actions.push_back(Action::Command { peer: key, command });
+            let holding = self.holdings.get_mut(&upload.segment);
+            if let Some(holding) = holding.filter(|h| h.have <= upload.next) {
+                holding.starving = true;
+                self.announce_soon(now);
+            }
+        }
+    }
+
+    /// What this viewer holds has changed in a way that others wait for.
     pub(super) fn announce_soon(&mut self, now: Instant) {
-        if self.config.upload_to_peers && !self.peers.is_empty() && self.announce_at.is_none() {
-            self.announce_at = Some(now + ANNOUNCE_DELAY);
+        self.announce_by(self.announced.map_or(now, |at| now.max(at + ANNOUNCE_GAP)));
+    }
+
+    /// What this viewer holds has changed, and nobody waits to hear it.
+    pub(super) fn announce_in_time(&mut self, now: Instant) {
+        self.announce_by(now + ANNOUNCE_PATIENCE);
+    }
+
+    fn announce_by(&mut self, at: Instant) {
+        if self.config.upload_to_peers && !self.peers.is_empty() {
+            self.announce_at = Some(self.announce_at.map_or(at, |known| known.min(at)));
         }
     }
 
@@ -128,9 +230,9 @@ impl Viewer {
         match self.announce_at {
             Some(at) if at <= now => {
                 self.announce_at = None;
-                let Some(command) = self.announcement() else { return };
-                for peer in self.peers.keys() {
-                    self.actions.push_back(Action::Command { peer: *peer, command: command.clone() });
+                self.announced = Some(now);
+                if let Some(command) = self.announcement(now) {
+                    self.actions.push_back(Action::Broadcast { command });
                 }
             }
             Some(at) => self.wake_at(at),
@@ -139,19 +241,24 @@ impl Viewer {
     }
 
     /// None for a viewer that gives nothing: it has nothing to tell.
-    pub(super) fn announcement(&self) -> Option<Command> {
+    pub(super) fn announcement(&self, now: Instant) -> Option<Command> {
         if !self.config.upload_to_peers {
             return None;
         }
-        let (mut loaded, mut http_loading) = (Vec::new(), Vec::new());
-        for (id, holding) in &self.holdings {
-            if holding.is_complete() || (holding.is_origin_fed() && holding.have > 0) {
-                loaded.push(*id);
+        let mut said = Announcement::default();
+        // Who has nothing to give had better not be asked, nor counted upon in the election.
+        let giving = if self.can_give(now) { Some(&self.holdings) } else { None };
+        for (id, holding) in giving.into_iter().flatten() {
+            if self.servable(*id).is_some() {
+                said.loaded.push(*id);
+                if holding.state == State::Partial {
+                    said.held.push(Held { segment: *id, bytes: holding.have });
+                }
             } else if holding.http.is_some() {
-                http_loading.push(*id);
+                said.http_loading.push(*id);
             }
         }
-        Some(Command::Announcement { loaded, http_loading, held: Vec::new() })
+        Some(Command::Announcement(said.into()))
     }
 }
 

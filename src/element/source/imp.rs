@@ -47,12 +47,13 @@ impl ObjectImpl for P2pHlsSrc {
                     .read_only()
                     .build(),
                 glib::ParamSpecDouble::builder("peer-efficiency")
-                    .blurb("The share of the segments' bytes that came from peers, from 0 to 1")
+                    .blurb("Share of the segments' bytes that came from peers and not over HTTP since playback began, \
+                         from 0 to 1")
                     .maximum(1.0)
                     .minimum(0.0)
                     .read_only()
                     .build(),
-                glib::ParamSpecUInt::builder("peers").blurb("Peers connected now").read_only().build(),
+                glib::ParamSpecUInt::builder("peers").blurb("Number of peers connected now").read_only().build(),
             ];
             settings.chain(readings).collect()
         });

@@ -54,9 +54,6 @@ impl Driver {
     }
 
     pub(super) fn put(&mut self, segment: SegmentId, placement: Placement, bytes: &Bytes) {
-        let held = self.store.entry(segment);
-        // What lies beyond was a peer's, and wrong.
-        held.truncate(placement.offset + placement.append.start as u64);
-        held.append(bytes.slice(placement.append));
+        self.store.entry(segment).place(placement, bytes);
     }
 }

@@ -256,6 +256,16 @@ impl Driver {
                     self.send(peer, message);
                 }
             }
+            Action::Broadcast { command } => {
+                log::trace!(target: "p2phls-swarm", "to all: {command:?}");
+                let messages = wire::encode(&command, wire::MAX_MESSAGE);
+                let peers: Vec<PeerKey> = self.decoders.keys().copied().collect();
+                for peer in peers {
+                    for message in &messages {
+                        self.send(peer, message.clone());
+                    }
+                }
+            }
             Action::Upload { peer, segment, range } => self.upload(peer, segment, range),
             Action::Check { segment } => {
                 let sound = self.store.get(segment).is_some_and(|bytes| self.soundness.check(bytes));

@@ -3,11 +3,11 @@
 //! What goes out next, and what happens when it cannot be had.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Driver;
 use crate::engine::pump::Step;
-use crate::engine::{Event, SessionError};
+use crate::engine::{Event, SessionError, resource};
 use crate::manifest::{Init, Timeline};
 use crate::net::http::{HttpClient, Part};
 
@@ -75,18 +75,8 @@ impl Driver {
         tokio::spawn(async move {
             let range = init.byte_range;
             let part = range.map_or(Part::default(), |r| Part { offset: r.offset, length: Some(r.length) });
-            let mut tries = 0;
-            let bytes = loop {
-                let result = http.get(&init.url, part, MAX_INIT).await.map_err(SessionError::from);
-                match result {
-                    Err(SessionError::Connection(_)) if tries < retries => {
-                        tokio::time::sleep(Duration::from_millis(300) * 2u32.saturating_pow(tries.min(5)))
-                            .await;
-                        tries += 1;
-                    }
-                    result => break result.map(|(_, bytes)| bytes),
-                }
-            };
+            let loaded = resource::load(&http, &init.url, part, MAX_INIT, retries).await;
+            let bytes = loaded.map(|(_, bytes)| bytes);
             // The session has ended when nobody listens.
             let _ = results.send((init, bytes)).await;
         });

@@ -39,6 +39,9 @@ impl Driver {
             ..RtcConfig::default()
         };
         let connector = Connector::new(rtc).map_err(settings)?;
+        for server in connector.unsupported_servers() {
+            log::warn!(target: "p2phls-swarm", "{server} is left out: only TURN and STUN over UDP are spoken");
+        }
         let default_id = identity::default_swarm_id(url.as_str());
         let swarm_id = self.config.swarm_id.as_deref().unwrap_or(default_id);
         let attributes = variant.map(variant_attributes).unwrap_or_default();
@@ -78,7 +81,10 @@ impl Driver {
                     self.decoders.remove(&key);
                     self.viewer.handle_peer_closed(key);
                 }
-                MeshEvent::SwarmSize(size) => self.swarm_size = Some(size),
+                MeshEvent::SwarmSize(size) => {
+                    self.swarm_size = Some(size);
+                    self.viewer.handle_swarm_size(size);
+                }
             }
         }
         self.watch_swarm();

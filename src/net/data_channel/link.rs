@@ -119,8 +119,9 @@ impl Link {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let (queue, messages) = mpsc::unbounded_channel();
         let over = CancellationToken::new();
-        let account = Arc::new(Account::default());
-        let pipe = Pipe { events, account: Arc::clone(&account), progress: Notify::new() };
+        let browser = connection.runtime.paced.load(Ordering::Relaxed);
+        let account = Arc::new(Account::new(SendWindow::new(browser).bytes()));
+        let pipe = Pipe { events, account: Arc::clone(&account), browser, progress: Notify::new() };
         let handle = connection.handle.clone();
         handle.spawn(pipe::run(connection, signals, channel, pipe, messages, over.clone()));
         let sender = LinkSender(Arc::new(Outbox { queue, account, over }));
@@ -240,22 +241,23 @@ pub(super) struct Account {
     pub delivered: AtomicU64,
     /// Bytes worth having under way.
     pub window: AtomicUsize,
-    /// Microseconds; zero until it is known.
+    /// The last round trip in microseconds; zero until it is known.
     pub round_trip_us: AtomicU64,
-}
-
-impl Default for Account {
-    fn default() -> Self {
-        Self {
-            accepted: AtomicU64::new(0),
-            delivered: AtomicU64::new(0),
-            window: AtomicUsize::new(SendWindow::default().bytes()),
-            round_trip_us: AtomicU64::new(0),
-        }
-    }
+    /// The shortest of several, likewise.
+    pub path_us: AtomicU64,
 }
 
 impl Account {
+    fn new(window: usize) -> Self {
+        Self {
+            accepted: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            window: AtomicUsize::new(window),
+            round_trip_us: AtomicU64::new(0),
+            path_us: AtomicU64::new(0),
+        }
+    }
+
     pub fn buffered(&self) -> usize {
         // In this order: what is delivered was accepted before.
         let delivered = self.delivered.load(Ordering::SeqCst);

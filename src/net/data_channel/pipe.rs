@@ -29,10 +29,16 @@ const ACCOUNT_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the path is looked at; it is probed twice as often.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The shortest of so many round trips says how long the path is. Single ones, and those made while
+/// connecting most of all, tell as much of how busy the two machines are.
+const PROBES: usize = 4;
+
 /// What the two directions of a link share.
 pub(super) struct Pipe {
     pub events: mpsc::Sender<LinkEvent>,
     pub account: Arc<Account>,
+    /// The peer is a browser, or may be one.
+    pub browser: bool,
     /// The transport has said that less is under way.
     pub progress: Notify,
 }
@@ -132,7 +138,7 @@ impl Pipe {
         channel: &dyn DataChannel,
         mut messages: mpsc::UnboundedReceiver<Bytes>,
     ) -> CloseReason {
-        let mut window = SendWindow::default();
+        let mut window = SendWindow::new(self.browser);
         let mut batch = Vec::with_capacity(SEND_BATCH);
         let mut low = window.bytes() / 2;
         if channel.set_buffered_amount_low_threshold(low as u32).await.is_err() {
@@ -164,6 +170,7 @@ impl Pipe {
                 return CloseReason::Remote;
             };
             let delivered = handed_over.saturating_sub(waiting as u64);
+            window.path(Duration::from_micros(self.account.path_us.load(Ordering::Relaxed)));
             window.progress(Instant::now(), delivered, waiting);
             let before = self.account.buffered();
             self.account.delivered.store(delivered, Ordering::SeqCst);
@@ -184,6 +191,7 @@ impl Pipe {
     /// Reads from the path's own probes what it is like. Never returns.
     async fn probe(&self, connection: &Connection) -> CloseReason {
         let mut interval = tokio::time::interval(PROBE_INTERVAL);
+        let (mut probes, mut shortest) = (0, u64::MAX);
         loop {
             interval.tick().await;
             let report = connection.peer.get_stats(Instant::now(), StatsSelector::None).await;
@@ -196,6 +204,10 @@ impl Pipe {
             if pair.current_round_trip_time > 0.0 {
                 let us = (pair.current_round_trip_time * 1e6).max(1.0) as u64;
                 self.account.round_trip_us.store(us, Ordering::Relaxed);
+                (probes, shortest) = (probes + 1, shortest.min(us));
+                if probes >= PROBES {
+                    self.account.path_us.store(shortest, Ordering::Relaxed);
+                }
             }
             if let Some(RTCStatsReportEntry::LocalCandidate(local)) = report.get(&pair.local_candidate_id) {
                 let relayed = local.candidate_type == RTCIceCandidateType::Relay;

@@ -6,6 +6,12 @@
 //! out behind all the segment bytes handed over before it. The window is therefore no larger than
 //! a quarter of a second's worth of the path's measured speed; that is enough to fill any path
 //! with a shorter round trip, and grows until it does.
+//!
+//! A browser gets less. Chromium gives its socket 64 KiB, in which Linux lets 56 packets wait. The transport
+//! sends all that is under way without a pause, so on a short path whatever exceeds that is lost while the
+//! browser is busy. When the loss includes the last packet, only a timeout of a second finds it; a second
+//! loss in a row takes two more, and by then the browser has given up the transfer. So no more than the
+//! socket holds is under way beyond what is on the path itself.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +24,9 @@ const SAMPLE: Duration = Duration::from_millis(50);
 const INITIAL: usize = 256 << 10;
 const SMALLEST: usize = 64 << 10;
 
+/// What a browser's socket holds, with some left for other packets.
+const BROWSER_SOCKET: usize = 48 << 10;
+
 /// The other side's window is 1 MiB; more only waits here.
 pub(super) const LARGEST: usize = 2 << 20;
 
@@ -25,19 +34,35 @@ pub(super) const LARGEST: usize = 2 << 20;
 #[derive(Debug)]
 pub(super) struct SendWindow {
     bytes: usize,
+    /// The peer is a browser, or may be one.
+    browser: bool,
+    /// The path's own round trip, without what bytes wait at its ends.
+    path: Duration,
     /// Bytes per second, a moving average.
     rate: Option<f64>,
     /// When the running sample began, and how many bytes had been delivered by then.
     sample: Option<(Instant, u64)>,
 }
 
-impl Default for SendWindow {
-    fn default() -> Self {
-        Self { bytes: INITIAL, rate: None, sample: None }
-    }
-}
-
 impl SendWindow {
+    pub fn new(browser: bool) -> Self {
+        let bytes = if browser { BROWSER_SOCKET } else { INITIAL };
+        Self { bytes, browser, path: Duration::ZERO, rate: None, sample: None }
+    }
+
+    /// Tells the round trip of the path when nobody is busy; zero while it is not known.
+    pub fn path(&mut self, round_trip: Duration) {
+        self.path = round_trip;
+    }
+
+    fn largest(&self, rate: f64) -> usize {
+        if !self.browser {
+            return LARGEST;
+        }
+        let on_path = rate * self.path.as_secs_f64();
+        (BROWSER_SOCKET + on_path as usize).min(LARGEST)
+    }
+
     /// Bytes worth having under way.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -62,7 +87,7 @@ impl SendWindow {
         let measured = delivered.saturating_sub(before) as f64 / elapsed.as_secs_f64();
         let rate = self.rate.map_or(measured, |rate| rate + (measured - rate) / 4.0);
         self.rate = Some(rate);
-        self.bytes = ((rate * DEPTH.as_secs_f64()) as usize).clamp(SMALLEST, LARGEST);
+        self.bytes = ((rate * DEPTH.as_secs_f64()) as usize).max(SMALLEST).min(self.largest(rate));
     }
 }
 
@@ -72,7 +97,10 @@ mod tests {
 
     /// Runs a path of `rate` bytes/s and `rtt` that is kept as full as the window allows.
     fn settle(rate: f64, rtt: f64) -> usize {
-        let mut window = SendWindow::default();
+        settle_with(SendWindow::new(false), rate, rtt)
+    }
+
+    fn settle_with(mut window: SendWindow, rate: f64, rtt: f64) -> usize {
         let start = Instant::now();
         let (mut delivered, step) = (0.0, 0.01);
         for tick in 1..2000 {
@@ -98,8 +126,26 @@ mod tests {
     }
 
     #[test]
+    fn a_browser_is_sent_no_more_at_once_than_its_socket_holds() {
+        assert_eq!(SendWindow::new(true).bytes(), BROWSER_SOCKET);
+        let browser = |path: f64| {
+            let mut window = SendWindow::new(true);
+            window.path(Duration::from_secs_f64(path));
+            window
+        };
+        let near = settle_with(browser(0.0001), 100e6, 0.0001);
+        assert!(near < 60 << 10, "{near} bytes arrive at once");
+        // Slow only because it is busy.
+        let busy = settle_with(browser(0.0001), 5e6, 0.05);
+        assert!(busy < 60 << 10, "{busy} bytes arrive at once");
+        // On a longer path more is under way without arriving at once, and it is filled.
+        let far = settle_with(browser(0.05), 5e6, 0.05);
+        assert!(far as f64 > 5e6 * 0.05, "{far}");
+    }
+
+    #[test]
     fn idle_time_is_not_slowness() {
-        let mut window = SendWindow::default();
+        let mut window = SendWindow::new(false);
         let start = Instant::now();
         window.progress(start, 0, 1);
         window.progress(start + Duration::from_millis(100), 1_000_000, 1);

@@ -2,6 +2,8 @@
 
 //! The six commands and their bodies: a type byte, then named fields.
 
+use std::sync::Arc;
+
 use super::WireError;
 use super::fields::Fields;
 use super::value::{MAX_STRING, put_ascii, put_ids, put_integer};
@@ -22,23 +24,27 @@ pub struct Held {
     pub bytes: u64,
 }
 
+/// Everything that a peer has; replaces its announcement before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// What can be asked for \[`l`\].
+    pub loaded: Vec<SegmentId>,
+    /// What the sender fetches over HTTP at present \[`p`\].
+    pub http_loading: Vec<SegmentId>,
+    /// Of `loaded`, what is still growing \[`h`\]: ours alone, unknown to p2p-media-loader. Written
+    /// as text, `id:bytes,id:bytes`, because old decoders surely read past strings; what does not
+    /// fit into 4095 bytes is left out, and what cannot be read is skipped.
+    pub held: Vec<Held>,
+}
+
 /// One thing that a peer says. Field letters in brackets are those on the wire.
 ///
 /// A transfer is named by segment and request id together, because browsers draw request ids at random
 /// from 0..=999 and they collide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Everything that the sender has; replaces its announcement before.
-    Announcement {
-        /// What can be asked for \[`l`\].
-        loaded: Vec<SegmentId>,
-        /// What the sender fetches over HTTP at present \[`p`\].
-        http_loading: Vec<SegmentId>,
-        /// Of `loaded`, what is still growing \[`h`\]: ours alone, unknown to p2p-media-loader. Written
-        /// as text, `id:bytes,id:bytes`, because old decoders surely read past strings; what does not
-        /// fit into 4095 bytes is left out, and what cannot be read is skipped.
-        held: Vec<Held>,
-    },
+    /// What the sender has; shared, as it goes to everybody alike.
+    Announcement(Arc<Announcement>),
     /// Asks for a segment; replaces a request that is still being served.
     Request {
         segment: SegmentId,
@@ -65,9 +71,11 @@ impl Command {
     pub(super) fn to_body(&self) -> Vec<u8> {
         let mut body = Body::default();
         match self {
-            Self::Announcement { loaded, http_loading, held } => {
-                body.kind(ANNOUNCEMENT).ids(b'l', loaded).ids(b'p', http_loading).text(b'h', &held_text(held))
-            }
+            Self::Announcement(said) => body
+                .kind(ANNOUNCEMENT)
+                .ids(b'l', &said.loaded)
+                .ids(b'p', &said.http_loading)
+                .text(b'h', &held_text(&said.held)),
             Self::Request { segment, request_id, offset } => {
                 let body = body.kind(REQUEST).segment(segment).number(b'r', *request_id);
                 if *offset > 0 { body.number(b'b', *offset) } else { body }
@@ -96,11 +104,11 @@ impl Command {
         }
         let mut fields = Fields::read(rest)?;
         if *kind == ANNOUNCEMENT {
-            return Ok(Some(Self::Announcement {
+            return Ok(Some(Self::Announcement(Arc::new(Announcement {
                 loaded: fields.ids(b'l')?,
                 http_loading: fields.ids(b'p')?,
                 held: fields.text(b'h').map(held_from_text).unwrap_or_default(),
-            }));
+            }))));
         }
         let (segment, request_id) = (fields.segment(b'i')?, fields.number(b'r')?);
         Ok(Some(match *kind {

@@ -28,7 +28,7 @@ mod tests;
 
 use bytes::Bytes;
 
-pub use command::{Command, Held};
+pub use command::{Announcement, Command, Held};
 pub use decoder::{Decoded, Decoder};
 pub use framing::cut_payload;
 

@@ -2,6 +2,8 @@
 
 //! The bytes of p2p-media-loader 2.3.1, and what no bytes may do.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,11 +15,11 @@ const REQUEST_ID: u64 = 742;
 const SEGMENT: SegmentId = SegmentId(5);
 
 fn announcement(loaded: impl IntoIterator<Item = i64>, http_loading: &[i64]) -> Command {
-    Command::Announcement {
+    Command::Announcement(Arc::new(Announcement {
         loaded: loaded.into_iter().map(SegmentId).collect(),
         http_loading: http_loading.iter().copied().map(SegmentId).collect(),
         held: Vec::new(),
-    }
+    }))
 }
 
 fn decode_all(messages: &[Bytes]) -> Result<Decoded, WireError> {
@@ -162,19 +164,19 @@ fn too_many_groups_are_read_and_never_written() {
 #[test]
 fn growing_segments_say_how_much_they_hold() {
     let held = |segment, bytes| Held { segment: SegmentId(segment), bytes };
-    let command = Command::Announcement {
+    let command = Command::Announcement(Arc::new(Announcement {
         loaded: vec![SegmentId(8), SegmentId(-9)],
         http_loading: Vec::new(),
         held: vec![held(8, 1_048_576), held(-9, 1)],
-    };
+    }));
     let text = b"8:1048576,-9:1";
     let message = encode(&command, MAX_MESSAGE).concat();
     assert!(message.ends_with(&[b"h\x20\x0e", &text[..], b"cend"].concat()));
     round_trip(&command, MAX_MESSAGE);
 
     let odd = decode_body(b"\0h\x20\x0ex:1,7:,6,5:4,:");
-    let Ok(Decoded::Command(Command::Announcement { held: read, .. })) = odd else { panic!("{odd:?}") };
-    assert_eq!(read, [held(5, 4)]);
+    let Ok(Decoded::Command(Command::Announcement(read))) = odd else { panic!("{odd:?}") };
+    assert_eq!(read.held, [held(5, 4)]);
 }
 
 #[test]
@@ -220,7 +222,7 @@ fn command() -> impl Strategy<Value = Command> {
     let held = (segment(), any::<u64>()).prop_map(|(segment, bytes)| Held { segment, bytes });
     prop_oneof![
         (ids(), ids(), vec(held, 0..20)).prop_map(|(loaded, http_loading, held)| {
-            Command::Announcement { loaded, http_loading, held }
+            Command::Announcement(Arc::new(Announcement { loaded, http_loading, held }))
         }),
         (segment(), number(), number()).prop_map(|(segment, request_id, offset)| Command::Request {
             segment,

@@ -3,12 +3,14 @@
 //! Whole viewers in a small world: what they reach together, and that nothing a peer does hurts.
 
 mod origins;
+mod uploads;
 mod world;
 
 use proptest::prelude::*;
 use world::{Stream, Vice, World, ms};
 
 use super::*;
+use crate::swarm::Announcement;
 
 /// 2 s segments at 2 Mbit/s, three segments behind live.
 fn live() -> Stream {
@@ -86,8 +88,8 @@ fn the_first_peer_is_heard_before_http_fills_the_buffer() {
         actions.filter(|action| matches!(action, Action::Fetch { .. })).count()
     };
     assert_eq!(fetches(&mut viewer), 0);
-    let (loaded, http_loading) = (vec![SegmentId(3)], vec![]);
-    viewer.handle_command(now, key, Command::Announcement { loaded, http_loading, held: vec![] });
+    let said = Announcement { loaded: vec![SegmentId(3)], ..Announcement::default() };
+    viewer.handle_command(now, key, Command::Announcement(said.into()));
     assert!(fetches(&mut viewer) > 0, "it does not have them");
 }
 

@@ -2,6 +2,7 @@
 
 //! What a viewer makes of an origin's odd answers.
 
+use super::super::holding::Contributor;
 use super::*;
 
 const SEGMENT: SegmentId = SegmentId(0);
@@ -12,7 +13,7 @@ fn asking() -> (Viewer, Instant, FetchId) {
     let mut viewer = Viewer::new(ViewerConfig::new(PeerId(*b"-GP0001-aaaaaaaaaaaa")));
     let now = Instant::now();
     let spec = SegmentSpec { id: SEGMENT, start: Duration::ZERO, duration: secs(4), size: None };
-    viewer.handle_segments(vec![spec], false);
+    viewer.handle_segments([spec].into(), false);
     viewer.handle_seek(now, SEGMENT);
     let fetch = asked(&mut viewer, now).expect("a request").0;
     (viewer, now, fetch)
@@ -85,7 +86,7 @@ fn the_end_of_a_body_says_how_long_the_segment_is() {
         // A peer has brought some of it, and says there is more or less than there is.
         let holding = viewer.holdings.get_mut(&SEGMENT).expect("wanted");
         holding.total = Some(said);
-        holding.place_peer(PEER, 0, said.min(80));
+        holding.place_peer(Contributor { peer: PEER, relayed: false }, 0, said.min(80));
         viewer.handle_http_start(now, fetch, 0, None);
         viewer.handle_http_bytes(now, fetch, 60);
         viewer.handle_http_end(now, fetch);

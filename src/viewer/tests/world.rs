@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::super::*;
+use crate::swarm::Announcement;
 use crate::swarm::wire::{Decoded, Decoder, MAX_MESSAGE, encode};
 
 const STEP: Duration = Duration::from_millis(5);
@@ -228,7 +229,7 @@ impl World {
         let now = self.instant();
         let ids = self.visible(n);
         let Stream { segment, live, hold_back, .. } = self.stream;
-        let specs: Vec<SegmentSpec> = ids
+        let specs: Arc<[SegmentSpec]> = ids
             .clone()
             .map(|id| SegmentSpec {
                 id: SegmentId(id),
@@ -257,8 +258,8 @@ impl World {
         if self.now.as_millis() % 500 < STEP.as_millis() {
             let loaded: Vec<SegmentId> = ids.map(SegmentId).collect();
             for to in (0..self.nodes.len()).filter(|to| *to != n) {
-                let command =
-                    Command::Announcement { loaded: loaded.clone(), http_loading: vec![], held: vec![] };
+                let said = Announcement { loaded: loaded.clone(), ..Announcement::default() };
+                let command = Command::Announcement(said.into());
                 self.at(self.now + self.link_latency, Happening::Command { to, from: n, command });
             }
         }
@@ -315,7 +316,8 @@ impl World {
             Action::CancelFetch { fetch } => {
                 self.nodes[n].cancelled.insert(fetch);
             }
-            Action::Command { .. } if self.nodes[n].vice == Some(Vice::Silent) => {}
+            Action::Command { .. } | Action::Broadcast { .. } if self.nodes[n].vice == Some(Vice::Silent) => {
+            }
             Action::Command { peer, command } => {
                 // Over the wire and back, as the real ones go.
                 let mut decoder = Decoder::new();
@@ -326,6 +328,12 @@ impl World {
                         let happening = Happening::Command { to, from: n, command };
                         self.at(free.max(self.now) + latency, happening);
                     }
+                }
+            }
+            Action::Broadcast { command } => {
+                let peers: Vec<PeerKey> = self.nodes[n].viewer.peers.keys().copied().collect();
+                for peer in peers {
+                    self.carry_out(n, Action::Command { peer, command: command.clone() });
                 }
             }
             Action::Upload { peer, segment: _, range } => self.upload(n, peer, range),
