@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
 """A player in PyGObject: playbin3 with p2phlssrc, and its statistics on the terminal.
 

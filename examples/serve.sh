@@ -8,7 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source examples/setup.sh
 
-need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PLAY[@]}" "${PACKAGES_STREAM[@]}" "${PACKAGES_PYTHON[@]}"
+need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PLAY[@]}" "${PACKAGES_WINDOW[@]}" "${PACKAGES_STREAM[@]}" \
+  "${PACKAGES_PYTHON[@]}"
 need_rust
 build_release
 

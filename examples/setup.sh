@@ -9,6 +9,8 @@ PACKAGES_PLAY=(
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
+# Without it autovideosink has no window to show anything in under X.
+PACKAGES_WINDOW=(gstreamer1.0-x)
 PACKAGES_STREAM=(ffmpeg fonts-dejavu-core nginx-light python3)
 PACKAGES_TESTS=(coturn openssl)
 PACKAGES_PYTHON=(python3 python3-gi gir1.2-gstreamer-1.0)

@@ -49,19 +49,16 @@ browser_test() {
     "$PYTHON" tests/browser/test_browser.py
 }
 
-# Chromium may be slow to start or to connect on a busy machine; what fails twice is broken.
-browser_test_twice() { browser_test || { say "browser, once more" && browser_test; }; }
-
 check "format" cargo fmt --check
-check "lints" cargo clippy --locked --all-targets --features tracker -- -D warnings
+check "lints" cargo clippy --locked --all-targets --features tracker,sim -- -D warnings
 check "scripts" scripts
 check "tracker without GStreamer" cargo build --locked --no-default-features --features tracker
 # With the tests' own dependencies, so that these are not built a second time for the tests.
-check "plugin" cargo build --locked --features tracker --lib --bins --tests
-check "tests" cargo test --locked --features tracker --no-fail-fast
+check "plugin" cargo build --locked --features tracker,sim --lib --bins --tests
+check "tests" cargo test --locked --features tracker,sim --no-fail-fast
 check "Python" python_test
 if have_browser; then
-  check "browser" browser_test_twice
+  check "browser" browser_test
 else
   names+=("browser: Chromium or its npm packages could not be installed, see above") results+=(SKIPPED)
 fi

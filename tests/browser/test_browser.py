@@ -120,8 +120,10 @@ class BrowserTest(unittest.TestCase):
 
     def assert_well(self, tab):
         """The browser plays, and all that a peer sent it is the origin's."""
+        # The figures may be renewed in between; a segment is verified first and counted then.
+        counted = tab["segments.p2p"]
+        self.assertGreaterEqual(tab["verified"], counted)
         self.assertEqual(tab["errors"] or [], [])
-        self.assertEqual(tab["verified"], tab["segments.p2p"])
 
     def report(self, viewer, tab):
         names = ("peers", "peer-bytes", "http-bytes", "upload-bytes", "stalls")
@@ -160,9 +162,10 @@ class BrowserTest(unittest.TestCase):
         self.connected(viewer, tab)
         self.wait("segments from the viewer", lambda: tab["segments.p2p"] >= 5, 40, viewer, tab)
         self.report(viewer, tab)
+        # Before the viewer leaves, perhaps in the middle of a segment: that is an error to the browser.
+        self.assert_well(tab)
         viewer.stop()
         self.assertGreater(compare(viewer.output, self.live.segments()), 3)
-        self.assert_well(tab)
 
 
 if __name__ == "__main__":
