@@ -67,15 +67,27 @@ async fn open_pair(connector: &Connector) -> (Link, Link) {
     (offerer, answerer)
 }
 
-fn open_files() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+/// UDP sockets that this process has open. Other descriptors come and go with the runtimes of tests that wait
+/// for their turn.
+fn open_sockets() -> usize {
+    let tables = ["udp", "udp6"].map(|name| std::fs::read_to_string(format!("/proc/self/net/{name}")));
+    let tables: String = tables.into_iter().flatten().collect();
+    // The inode is the tenth column, see proc_net_udp in the kernel's documentation.
+    let inodes: Vec<&str> = tables.lines().filter_map(|line| line.split_whitespace().nth(9)).collect();
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+    let is_udp = |target: &std::path::Path| {
+        let inode = target.to_str().and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']'));
+        inode.is_some_and(|inode| inodes.contains(&inode))
+    };
+    targets.filter(|target| is_udp(target)).count()
 }
 
-/// Waits until no more files are open than before.
-async fn files_are_back_to(before: usize) {
+/// Waits until no more sockets are open than before.
+async fn sockets_are_back_to(before: usize) {
     let deadline = Instant::now() + PATIENCE;
-    while open_files() > before {
-        assert!(Instant::now() < deadline, "{} files open, {before} before", open_files());
+    while open_sockets() > before {
+        assert!(Instant::now() < deadline, "{} sockets open, {before} before", open_sockets());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -230,36 +242,37 @@ async fn a_slow_reader_stops_the_sender_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unanswered_offers_leave_no_files_open() {
+async fn unanswered_offers_leave_no_sockets_open() {
     let _alone = alone().await;
     let connector = connector();
     drop(connector.offer().await.unwrap());
-    let before = open_files();
+    let before = open_sockets();
     for _ in 0..20 {
         drop(connector.offer().await.unwrap());
         // Given up half way.
         let _ = timeout(Duration::from_micros(200), connector.offer()).await;
     }
-    files_are_back_to(before).await;
+    sockets_are_back_to(before).await;
 
     let offer = connector.offer().await.unwrap();
     assert!(offer.accept("v=0\r\n").await.is_err());
-    files_are_back_to(before).await;
+    sockets_are_back_to(before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_connections_leave_no_files_open() {
+async fn fifty_connections_leave_no_sockets_open() {
     let _alone = alone().await;
     let connector = connector();
     drop(open_pair(&connector).await);
-    let before = open_files();
+    let before = open_sockets();
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     for round in 0..50 {
         let (offerer, mut answerer) = open_pair(&connector).await;
         offerer.send(content(round)).unwrap();
         assert_eq!(next_message(&mut answerer).await, content(round));
+        assert!(open_sockets() >= before + 2, "connections have sockets");
     }
-    files_are_back_to(before).await;
+    sockets_are_back_to(before).await;
     let deadline = Instant::now() + PATIENCE;
     while tokio::runtime::Handle::current().metrics().num_alive_tasks() > tasks {
         assert!(Instant::now() < deadline, "tasks leak");
@@ -295,7 +308,7 @@ async fn descriptions_that_make_no_sense_are_refused() {
 async fn damaged_descriptions_never_panic_or_hang() {
     let _alone = alone().await;
     let connector = connector();
-    let before = open_files();
+    let before = open_sockets();
     let offer = connector.offer().await.unwrap();
     let (_link, answer) = connector.answer(offer.sdp()).await.unwrap();
     let mut state = 7u32;
@@ -334,7 +347,7 @@ async fn damaged_descriptions_never_panic_or_hang() {
     println!("{refused} of 300 damaged descriptions refused");
     assert!(refused > 0);
     drop((offer, _link));
-    files_are_back_to(before).await;
+    sockets_are_back_to(before).await;
 }
 
 /// Names this test program's other role, a viewer in a process of its own.
