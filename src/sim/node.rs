@@ -188,7 +188,7 @@ pub const MIN_ANNOUNCE_INTERVAL: Micros = 10_000_000;
 
 /// A viewer waits so long for its swarm to form, as in the element.
 pub fn swarm_patience() -> Micros {
-    from_seconds(5.0)
+    from_seconds(8.0)
 }
 
 impl Link {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How much a channel takes before the other end has it: what leaves in a quarter of a second at the speed
-//! measured, as the element's channels do it (`net/data_channel/window.rs`), in less memory.
+//! How much a channel takes before the other end has it: what leaves at the speed measured in two round trips
+//! and a little, or in a quarter of a second, as the element's channels do it (`net/data_channel/window.rs`), in less memory.
 
 use super::time::{Micros, to_seconds};
 
-/// What may wait in the channel, in seconds.
-const DEPTH: f64 = 0.25;
+/// Seconds' worth that may be in the channel at least, and beyond two round trips.
+const SHALLOWEST: f64 = 0.25;
+const BEYOND: f64 = 0.1;
 
 /// A speed is the mean over at least this long.
 const SAMPLE: Micros = 50_000;
@@ -39,8 +40,8 @@ impl Window {
         self.in_flight += bytes as u32;
     }
 
-    /// The other end has so many more.
-    pub fn acknowledge(&mut self, now: Micros, bytes: u32) {
+    /// The other end has so many more, on a way that takes so long there and back.
+    pub fn acknowledge(&mut self, now: Micros, bytes: u32, round_trip: Micros) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         if self.in_flight == 0 {
             // An idle channel says nothing about the path.
@@ -58,7 +59,8 @@ impl Window {
         }
         let measured = self.delivered as f32 / to_seconds(elapsed) as f32;
         self.rate = if self.rate == 0.0 { measured } else { self.rate + (measured - self.rate) / 4.0 };
-        self.bytes = ((f64::from(self.rate) * DEPTH) as u32).clamp(SMALLEST, LARGEST);
+        let depth = SHALLOWEST.max(BEYOND + 2.0 * to_seconds(round_trip));
+        self.bytes = ((f64::from(self.rate) * depth) as u32).clamp(SMALLEST, LARGEST);
         (self.since, self.delivered) = (now, 0);
     }
 
@@ -83,7 +85,7 @@ mod tests {
             for _ in 0..500 {
                 now += chunk * 1_000_000 / rate;
                 window.send(chunk);
-                window.acknowledge(now, chunk as u32);
+                window.acknowledge(now, chunk as u32, 75_000);
             }
             assert!((least..=most).contains(&window.bytes), "{} at {rate}", window.bytes);
         }

@@ -56,13 +56,14 @@ pub fn spread(viewers: u64, hop: Duration) -> Duration {
     hop.mul_f64(hops)
 }
 
-/// The seat of `me` for `segment`. `others` are the peers that take part in the election, `viewers` is the
-/// size of the swarm if it is known, and `fetchers` how many should fetch.
+/// The seat of `me` for `segment`. `others` are the peers that take part in the election, and `fetchers` is how
+/// many should fetch. `swarm` is the size of the swarm, if it is known, and how many peers we have in it: those
+/// of them that take part stand for the share of all that do.
 pub fn seat<'a>(
     me: &PeerId,
     segment: SegmentId,
     others: impl Iterator<Item = &'a PeerId>,
-    viewers: Option<u64>,
+    swarm: Option<(u64, usize)>,
     fetchers: f64,
 ) -> Seat {
     let score = election_score(&me.0, segment);
@@ -72,13 +73,16 @@ pub fn seat<'a>(
         electors += 1;
         rank += u32::from((election_score(&other.0, segment), other) < (score, me));
     }
-    let viewers = viewers.map_or(f64::from(electors), |viewers| viewers as f64);
+    let (viewers, sees) = swarm
+        .map_or((f64::from(electors), electors as usize), |(viewers, peers)| (viewers as f64, peers + 1));
     // About so many viewers are first among their own neighbours.
     let firsts = viewers / f64::from(electors);
     if firsts <= fetchers {
         return if rank == 0 { Seat::Elected } else { Seat::Backup(rank) };
     }
-    let place = f64::from(score) / 2f64.powi(32) * viewers;
+    // Who gives nothing is no candidate. A few neighbours say little, so they are not believed altogether.
+    let candidates = viewers * (f64::from(electors) / sees as f64).clamp(0.2, 1.0);
+    let place = f64::from(score) / 2f64.powi(32) * candidates;
     if place < fetchers { Seat::Elected } else { Seat::Wave((place / fetchers).log(WAVE) as u32 + 1) }
 }
 
@@ -91,6 +95,7 @@ mod tests {
     }
 
     fn seats(ids: &[PeerId], segment: SegmentId, viewers: Option<u64>, fetchers: f64) -> Vec<Seat> {
+        let viewers = viewers.map(|viewers| (viewers, ids.len() - 1));
         let others = |me: &PeerId| {
             let me = *me;
             ids.iter().filter(move |other| **other != me)
@@ -143,7 +148,7 @@ mod tests {
             let (mut elected, mut first_wave) = (0.0, 0.0);
             for segment in 0..segments {
                 for me in &ids {
-                    match seat(me, SegmentId(segment), ids.iter().take(15), Some(viewers), FEWEST) {
+                    match seat(me, SegmentId(segment), ids.iter().take(15), Some((viewers, 15)), FEWEST) {
                         Seat::Elected => elected += 1.0,
                         Seat::Wave(1) => first_wave += 1.0,
                         Seat::Wave(wave) => assert!(wave < 12),
@@ -155,6 +160,23 @@ mod tests {
             assert!((2.0..4.0).contains(&elected), "{elected} of {viewers}");
             assert!((4.0..9.0).contains(&first_wave), "{first_wave} of {viewers}");
         }
+    }
+
+    #[test]
+    fn those_who_give_nothing_leave_no_gap_among_the_fetchers() {
+        let ids = peers(4000);
+        // Half of the swarm gives nothing, and of the fifteen peers that each has, eight take part.
+        let viewers = 2 * ids.len() as u64;
+        let segments = 50;
+        let mut elected = 0;
+        for segment in 0..segments {
+            for me in &ids {
+                let seat = seat(me, SegmentId(segment), ids.iter().take(8), Some((viewers, 15)), FEWEST);
+                elected += usize::from(seat == Seat::Elected);
+            }
+        }
+        let elected = elected as f64 / segments as f64;
+        assert!((2.0..4.0).contains(&elected), "{elected}");
     }
 
     #[test]

@@ -38,6 +38,9 @@ const ACQUAINTANCE: Duration = Duration::from_secs(45);
 /// An origin that is silent for so long is not waited for where a peer has the bytes.
 const HTTP_SILENCE: Duration = Duration::from_millis(1000);
 
+/// How long it takes from one viewer's first byte to the next one's, in times from a request to its first byte.
+const NEWS: f64 = 2.5;
+
 /// Bytes a second of a stream before any of its segments was seen: 4 Mbit/s.
 const UNSEEN_RATE: f64 = 500_000.0;
 
@@ -125,8 +128,9 @@ impl Viewer {
         // before the first peer is there, a second's patience saves filling the whole reserve over HTTP.
         let none = self.live || self.is_waiting_for_swarm();
         let reserve = if none { Duration::ZERO } else { reserve.min(self.config.buffer / 2) };
-        // Word goes ahead of the bytes, and is held up by as much as they are.
-        let spread = spread(self.swarm_size.unwrap_or(0), self.hop * 2);
+        // Word of a segment comes before it can be asked for, so a hop of the news takes longer than one of the
+        // bytes.
+        let spread = spread(self.swarm_size.unwrap_or(0), self.hop.mul_f64(NEWS));
         Policy { margin, reserve, spread }
     }
 
@@ -195,8 +199,8 @@ impl Viewer {
     /// Our place among those who may fetch a segment for the swarm.
     pub(super) fn seat(&self, now: Instant, spec: &SegmentSpec, policy: &Policy, s: &Situation) -> Seat {
         if self.is_waiting_for_swarm() {
-            // Whoever comes first may have it.
-            return Seat::Backup(1);
+            // There is no peer yet to fetch it for: HTTP has it when it must.
+            return Seat::Backup(u32::MAX);
         }
         if self.peers.is_empty() {
             return Seat::Elected;
@@ -208,10 +212,10 @@ impl Viewer {
         let peers = self.peers.values().map(|p| &p.state);
         let electors = peers.filter(|p| p.is_elector(spec.id)).map(|p| &p.id);
         // In a film the swarm is spread over the whole length: only who is near counts.
-        let viewers = self.swarm_size.filter(|_| self.live);
+        let viewers = self.swarm_size.filter(|_| self.live).map(|size| (size, self.peers.len()));
         let need = self.http.pessimistic(s.missing).unwrap_or(s.duration) + policy.margin;
         let time = s.first_slack.saturating_sub(need);
-        let fetchers = fetchers(viewers.unwrap_or(0), time, self.hop);
+        let fetchers = fetchers(self.swarm_size.unwrap_or(0), time, self.hop);
         seat(&self.config.peer_id, spec.id, electors, viewers, fetchers)
     }
 

@@ -144,9 +144,8 @@ impl Viewer {
         let children = self.peers.values().filter(|p| p.state.upload.is_some()).count();
         let waits = |(key, peer): (&PeerKey, &super::RemotePeer)| peer.room == 0 && self.ready_for(*key) > 0;
         let is_full = waiting_for_budget || self.peers.iter().any(waits);
-        self.uplink.record(now, left, is_full);
+        self.uplink.record(now, left, is_full, children, self.stream_rate());
         if children == 0 {
-            self.uplink.rest(now);
             self.serving = false;
         }
     }

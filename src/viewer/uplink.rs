@@ -9,28 +9,33 @@
 use std::time::{Duration, Instant};
 
 /// What is measured at a time, at most and at least.
-const SPAN: Duration = Duration::from_secs(1);
-const SHORTEST_SPAN: Duration = Duration::from_millis(200);
-
-/// So many bytes say enough in a shorter time.
-const MANY: u64 = 256 * 1024;
+const SPAN: Duration = Duration::from_millis(500);
+const SHORTEST_SPAN: Duration = Duration::from_millis(100);
 
 /// Children served before anything was measured.
 const UNTRIED: usize = 4;
 
-/// What was measured while the uplink was full holds for so long; then one child more is tried.
-const RETRY: Duration = Duration::from_secs(300);
+/// After so long without a measurement one child more than known to be possible is tried.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// The highest of so many measurements counts: a child may have been slow itself, but nothing leaves faster than
+/// the uplink.
+const MEASUREMENTS: usize = 8;
 
 /// Bytes a second that leave, as far as known.
 #[derive(Debug, Default)]
 pub struct Uplink {
-    /// What left when more was waiting, and when that was.
-    full: Option<(f64, Instant)>,
-    /// The most that has left when nothing was waiting.
-    proven: Option<f64>,
+    /// What left when children wanted more than they got: the latest measurements, in turn.
+    full: [f32; MEASUREMENTS],
+    next: usize,
+    /// When that was last measured.
+    measured: Option<Instant>,
+    /// The most children that got all they wanted at a time.
+    satisfied: usize,
     span: Option<Span>,
 }
 
+/// A measurement. It begins when the first bytes have left: what leaves before that is on its way.
 #[derive(Debug)]
 struct Span {
     since: Instant,
@@ -40,55 +45,71 @@ struct Span {
     is_full: bool,
     waiting: Duration,
     left: u64,
+    /// When something last left.
+    last: Instant,
+    children: usize,
 }
 
 impl Uplink {
-    /// `bytes` have left since the last time; `is_full` when a child waits for room now.
-    pub fn record(&mut self, now: Instant, bytes: u64, is_full: bool) {
-        let fresh = Span { since: now, looked: now, is_full, waiting: Duration::ZERO, left: 0 };
-        let span = self.span.get_or_insert(fresh);
+    /// `bytes` have left since the last time; `is_full` when one of so many children waits for room now. Each
+    /// should have `need` bytes a second.
+    pub fn record(&mut self, now: Instant, bytes: u64, is_full: bool, children: usize, need: f64) {
+        let Some(span) = &mut self.span else {
+            if bytes > 0 && children > 0 {
+                let (since, looked, last) = (now, now, now);
+                self.span =
+                    Some(Span { since, looked, is_full, waiting: Duration::ZERO, left: 0, last, children });
+            }
+            return;
+        };
         if span.is_full {
             span.waiting += now.saturating_duration_since(span.looked);
         }
         (span.looked, span.is_full) = (now, is_full);
-        span.left += bytes;
-        if now.saturating_duration_since(span.since) >= SPAN {
-            self.conclude(now);
+        if bytes > 0 {
+            span.left += bytes;
+            span.last = now;
+        }
+        span.children = span.children.min(children.max(1));
+        if children == 0 || span.last.saturating_duration_since(span.since) >= SPAN {
+            self.conclude(need);
         }
     }
 
-    /// Nobody is served any more: what comes next is no measurement of the uplink.
-    pub fn rest(&mut self, now: Instant) {
-        self.conclude(now);
-    }
-
-    fn conclude(&mut self, now: Instant) {
+    fn conclude(&mut self, need: f64) {
         let Some(span) = self.span.take() else { return };
-        let elapsed = now.saturating_duration_since(span.since);
-        if elapsed.is_zero() || elapsed < SHORTEST_SPAN && span.left < MANY {
+        // Up to the last bytes that left: what follows is no part of the measurement.
+        let elapsed = span.last.saturating_duration_since(span.since);
+        if elapsed < SHORTEST_SPAN {
             return;
         }
         let rate = span.left as f64 / elapsed.as_secs_f64();
-        if span.waiting > elapsed.mul_f64(0.6) {
-            // More would have left if it could.
-            let known = self.full.map_or(rate, |(known, _)| (known + rate) / 2.0);
-            self.full = Some((known, now));
-        } else {
-            self.proven = Some(self.proven.unwrap_or(0.0).max(rate));
+        let wanted_more = span.waiting > elapsed.mul_f64(0.6);
+        if !wanted_more || rate >= need * span.children as f64 {
+            self.satisfied = self.satisfied.max(span.children);
+        }
+        if wanted_more || self.measured.is_some() && rate > self.capacity() {
+            self.full[self.next] = rate as f32;
+            self.next = (self.next + 1) % MEASUREMENTS;
+            self.measured = Some(span.last);
         }
     }
 
     /// How many children can have `need` bytes a second each.
     pub fn slots(&self, now: Instant, need: f64) -> usize {
         let need = need.max(1.0);
-        match (self.full, self.proven) {
-            (Some((capacity, at)), _) if now.saturating_duration_since(at) < RETRY => {
-                (capacity / need) as usize
+        match self.measured {
+            Some(at) => {
+                let retry = now.saturating_duration_since(at) >= RETRY;
+                (self.capacity() / need) as usize + usize::from(retry)
             }
-            (Some((capacity, _)), _) => (capacity / need) as usize + 1,
-            (None, Some(proven)) => UNTRIED.max((proven / need) as usize + 1),
-            (None, None) => UNTRIED,
+            None => UNTRIED.max(self.satisfied + 1),
         }
+    }
+
+    /// Bytes a second that the uplink can carry, as far as measured.
+    fn capacity(&self) -> f64 {
+        f64::from(self.full.iter().copied().fold(0.0, f32::max))
     }
 }
 
@@ -103,8 +124,10 @@ mod tests {
         let at = |tenth: u64| start + Duration::from_millis(100 * tenth);
         for tenth in 1..=50 {
             let wanted = children as f64 * NEED;
-            uplink.record(at(tenth), (wanted.min(capacity) / 10.0) as u64, wanted > capacity);
+            let left = (wanted.min(capacity) / 10.0) as u64;
+            uplink.record(at(tenth), left, wanted > capacity, children, NEED);
         }
+        uplink.record(at(50), 0, false, 0, NEED);
         at(50)
     }
 
@@ -116,7 +139,7 @@ mod tests {
         let now = serve(&mut uplink, start, 2, 600_000.0);
         assert_eq!(uplink.slots(now, NEED), 1);
         let now = serve(&mut uplink, now, 2, 100_000.0);
-        assert_eq!(uplink.slots(now, NEED), 0);
+        assert_eq!(uplink.slots(now, NEED), 0, "it has become slower");
         assert_eq!(uplink.slots(now + RETRY, NEED), 1, "it is tried again");
     }
 
@@ -130,11 +153,34 @@ mod tests {
     }
 
     #[test]
+    fn one_slow_child_does_not_make_the_uplink_slow() {
+        let mut uplink = Uplink::default();
+        let now = serve(&mut uplink, Instant::now(), 5, 2_100_000.0);
+        assert_eq!(uplink.slots(now, NEED), 4);
+        // It is far away: its channel is full at a fraction of what the uplink can carry.
+        let mut at = now;
+        for _ in 0..8 {
+            at += Duration::from_millis(100);
+            uplink.record(at, 20_000, true, 1, NEED);
+        }
+        assert_eq!(uplink.slots(at, NEED), 4);
+    }
+
+    #[test]
+    fn the_time_before_the_first_bytes_leave_does_not_count() {
+        let mut uplink = Uplink::default();
+        let start = Instant::now();
+        uplink.record(start, 0, true, 2, NEED);
+        let now = serve(&mut uplink, start + Duration::from_secs(3), 2, 600_000.0);
+        assert_eq!(uplink.slots(now, NEED), 1);
+    }
+
+    #[test]
     fn what_is_too_short_says_nothing() {
         let start = Instant::now();
         let mut uplink = Uplink::default();
-        uplink.record(start, 1000, true);
-        uplink.rest(start + Duration::from_millis(50));
+        uplink.record(start, 1000, true, 1, NEED);
+        uplink.record(start + Duration::from_millis(50), 1000, false, 0, NEED);
         assert_eq!(uplink.slots(start, NEED), UNTRIED);
     }
 }

@@ -20,7 +20,7 @@ use crate::swarm::{InfoHash, SegmentId};
 use crate::viewer::PeerKey;
 
 /// The swarm is waited for so long: a tracker's answer and a connection take about a second.
-const SWARM_PATIENCE: Duration = Duration::from_secs(5);
+const SWARM_PATIENCE: Duration = Duration::from_secs(8);
 
 impl Driver {
     pub(super) fn join_swarm(

@@ -4,8 +4,8 @@
 //!
 //! Everything handed to a channel waits its turn there: a reply to a request, or a cancel, comes
 //! out behind all the segment bytes handed over before it. The window is therefore no larger than
-//! a quarter of a second's worth of the path's measured speed; that is enough to fill any path
-//! with a shorter round trip, and grows until it does.
+//! what the path carries at its measured speed in a quarter of a second, or in two round trips and a
+//! little where that is more: as long as the window is what holds the path back, it doubles.
 //!
 //! A browser gets less. Chromium gives its socket 64 KiB, in which Linux lets 56 packets wait. The transport
 //! sends all that is under way without a pause, so on a short path whatever exceeds that is lost while the
@@ -15,8 +15,9 @@
 
 use std::time::{Duration, Instant};
 
-/// What may wait in the channel, as time.
-const DEPTH: Duration = Duration::from_millis(250);
+/// What may be in the channel at least, as time, and beyond two round trips.
+const SHALLOWEST: Duration = Duration::from_millis(250);
+const BEYOND: Duration = Duration::from_millis(100);
 
 /// A speed is the mean over at least this long, or it would measure single bursts.
 const SAMPLE: Duration = Duration::from_millis(50);
@@ -87,7 +88,8 @@ impl SendWindow {
         let measured = delivered.saturating_sub(before) as f64 / elapsed.as_secs_f64();
         let rate = self.rate.map_or(measured, |rate| rate + (measured - rate) / 4.0);
         self.rate = Some(rate);
-        self.bytes = ((rate * DEPTH.as_secs_f64()) as usize).max(SMALLEST).min(self.largest(rate));
+        let depth = SHALLOWEST.max(BEYOND + 2 * self.path);
+        self.bytes = ((rate * depth.as_secs_f64()) as usize).max(SMALLEST).min(self.largest(rate));
     }
 }
 
@@ -123,6 +125,14 @@ mod tests {
         assert_eq!(settle(100e6, 0.05), LARGEST);
         let window = settle(5e6, 0.1) as f64;
         assert!(window > 5e6 * 0.1, "{window}");
+    }
+
+    #[test]
+    fn a_long_path_is_filled() {
+        let mut window = SendWindow::new(false);
+        window.path(Duration::from_millis(300));
+        let window = settle_with(window, 2e6, 0.3) as f64;
+        assert!(window > 2e6 * 0.3, "{window}");
     }
 
     #[test]

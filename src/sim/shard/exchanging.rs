@@ -151,7 +151,8 @@ impl Shard {
     pub(super) fn acknowledged(&mut self, node: &mut Node, at: LinkEnd, len: u32) -> bool {
         let now = self.now;
         let Some(link) = node.link(at) else { return false };
-        link.window.acknowledge(now, len);
+        let round_trip = 2 * link.latency;
+        link.window.acknowledge(now, len, round_trip);
         self.tell_room(node, at);
         true
     }
