@@ -22,6 +22,10 @@ const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(1);
 /// p2p-media-loader gives a peer up, and after we have had time to look elsewhere ourselves.
 const STARVED: Duration = Duration::from_millis(1400);
 
+/// So much faster than the stream a child should be served: with no more than the stream's rate, whoever waits
+/// for it in turn gets it a segment's length later at best, and a segment larger than the others is late.
+const HEADROOM: f64 = 1.3;
+
 /// The same when nobody brings us more of what it waits for.
 const FORSAKEN: Duration = Duration::from_millis(500);
 
@@ -41,8 +45,13 @@ impl Viewer {
         self.config.upload_to_peers && self.upload_slots(now) > 0
     }
 
+    /// Bytes a second that a child should have.
+    fn child_rate(&self) -> f64 {
+        HEADROOM * self.stream_rate()
+    }
+
     fn upload_slots(&self, now: Instant) -> usize {
-        let need = self.stream_rate();
+        let need = self.child_rate();
         let allowed =
             self.config.max_upload_rate.map_or(usize::MAX, |max| (max as f64 / need).max(1.0) as usize);
         self.uplink.slots(now, need).min(allowed)
@@ -144,7 +153,7 @@ impl Viewer {
         let children = self.peers.values().filter(|p| p.state.upload.is_some()).count();
         let waits = |(key, peer): (&PeerKey, &super::RemotePeer)| peer.room == 0 && self.ready_for(*key) > 0;
         let is_full = waiting_for_budget || self.peers.iter().any(waits);
-        self.uplink.record(now, left, is_full, children, self.stream_rate());
+        self.uplink.record(now, left, is_full, children, self.child_rate());
         if children == 0 {
             self.serving = false;
         }
