@@ -245,7 +245,6 @@ async fn a_slow_reader_stops_the_sender_and_loses_nothing() {
 async fn unanswered_offers_leave_no_sockets_open() {
     let _alone = alone().await;
     let connector = connector();
-    drop(connector.offer().await.unwrap());
     let before = open_sockets();
     for _ in 0..20 {
         drop(connector.offer().await.unwrap());
@@ -263,8 +262,9 @@ async fn unanswered_offers_leave_no_sockets_open() {
 async fn fifty_connections_leave_no_sockets_open() {
     let _alone = alone().await;
     let connector = connector();
-    drop(open_pair(&connector).await);
     let before = open_sockets();
+    drop(open_pair(&connector).await);
+    sockets_are_back_to(before).await;
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     for round in 0..50 {
         let (offerer, mut answerer) = open_pair(&connector).await;
