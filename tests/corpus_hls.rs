@@ -136,6 +136,6 @@ fn agrees_with_other_parsers() {
     println!("without the {} refused for want of #EXTM3U: {with_header:.2} %", headless.len());
     headless.iter().for_each(|file| println!("  refused: {file}"));
     differences.iter().for_each(|what| println!("  differs: {what}"));
-    assert!(overall >= 98.5);
+    assert!(overall >= 99.5);
     assert!(with_header >= 99.5);
 }

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{MediaPlaylist, PlaylistType, Segment, StartOffset};
+use super::{Edge, MediaPlaylist, OpenSegment, PlaylistType, Segment};
 
 /// Shortest wait between two loads of a playlist, whatever it says: a target duration of zero must
 /// not make a player hammer the server.
@@ -67,10 +67,8 @@ pub struct Timeline {
     end: Duration,
     numbering: Numbering,
     ended: bool,
-    playlist_type: Option<PlaylistType>,
-    target_duration: Duration,
-    start_offset: Option<StartOffset>,
-    hold_back: Option<Duration>,
+    /// The last load without its segments.
+    latest: MediaPlaylist,
 }
 
 /// How segments get their numbers. Browsers decide it when they first see the presentation, and
@@ -113,19 +111,16 @@ impl Timeline {
         Self::starting_at(place, self.numbering, playlist)
     }
 
-    fn starting_at(start: Duration, numbering: Numbering, playlist: MediaPlaylist) -> Self {
+    fn starting_at(start: Duration, numbering: Numbering, mut playlist: MediaPlaylist) -> Self {
+        let segments = std::mem::take(&mut playlist.segments);
         let mut timeline = Self {
-            segments: VecDeque::with_capacity(playlist.segments.len()),
+            segments: VecDeque::with_capacity(segments.len()),
             end: start,
             numbering,
-            ended: false,
-            playlist_type: None,
-            target_duration: Duration::ZERO,
-            start_offset: None,
-            hold_back: None,
+            ended: playlist.ended,
+            latest: playlist,
         };
-        timeline.take_header(&playlist);
-        for segment in playlist.segments {
+        for segment in segments {
             timeline.append(segment);
         }
         timeline
@@ -138,8 +133,7 @@ impl Timeline {
         let Some(first) = playlist.segments.first() else {
             // A live playlist may be empty before its first segment.
             return if self.segments.is_empty() {
-                self.take_header(&playlist);
-                Ok(Change::Unchanged)
+                Ok(self.extend(playlist, i64::MIN))
             } else {
                 Err(TimelineError::Empty)
             };
@@ -164,10 +158,13 @@ impl Timeline {
             self.extend(playlist, i64::MIN);
             return Ok(Change::Restarted);
         }
-        if last_sequence < newest {
+        let older = last_sequence == newest && !playlist.ended && playlist.edge() < self.edge();
+        if last_sequence < newest || older {
             return Ok(Change::Unchanged);
         }
-        while self.segments.front().is_some_and(|placed| placed.segment.sequence < first_sequence) {
+        // A delta update leaves out what is known.
+        let still_listed = if playlist.skipped > 0 { playlist.media_sequence } else { first_sequence };
+        while self.segments.front().is_some_and(|placed| placed.segment.sequence < still_listed) {
             self.segments.pop_front();
         }
         Ok(self.extend(playlist, newest))
@@ -197,7 +194,7 @@ impl Timeline {
 
     /// Whether more segments may come.
     pub fn is_live(&self) -> bool {
-        !self.ended && self.playlist_type != Some(PlaylistType::Vod)
+        !self.ended && self.latest.playlist_type != Some(PlaylistType::Vod)
     }
 
     /// How long the presentation is, once that is settled.
@@ -207,7 +204,49 @@ impl Timeline {
 
     /// EXT-X-TARGETDURATION of the last load.
     pub fn target_duration(&self) -> Duration {
-        self.target_duration
+        self.latest.target_duration
+    }
+
+    /// The last load, without its segments: what the server can do, hints, reports, date ranges.
+    pub fn latest(&self) -> &MediaPlaylist {
+        &self.latest
+    }
+
+    /// The segment in progress, and its start on the timeline.
+    pub fn open(&self) -> Option<(Duration, &OpenSegment)> {
+        // Once the segment is whole, its parts are history.
+        self.latest
+            .open
+            .as_ref()
+            .filter(|open| open.sequence == self.edge().sequence)
+            .map(|open| (self.end, open))
+    }
+
+    /// How far the playlist lists.
+    pub fn edge(&self) -> Edge {
+        let next = |last: &PlacedSegment| last.segment.sequence + 1;
+        Edge::new(self.segments.back().map_or(self.latest.media_sequence, next), self.latest.open.as_ref())
+    }
+
+    /// End of the last part, or of the last segment where there are none beyond it.
+    pub fn live_edge(&self) -> Duration {
+        self.open().map_or(self.end, |(start, open)| start.saturating_add(open.duration()))
+    }
+
+    /// Position of a moment of wall clock, since 1970-01-01 UTC: the place of a date range, say.
+    /// None: no segment that is listed has a clock, or the moment is before the timeline's zero.
+    pub fn position_of(&self, clock: Duration) -> Option<Duration> {
+        // The last segment that starts before it, as clocks may jump at discontinuities.
+        let clocked = || self.segments.iter().filter_map(|p| Some((p, p.segment.program_date_time?)));
+        let (placed, start) =
+            clocked().rev().find(|(_, start)| *start <= clock).or_else(|| clocked().next())?;
+        (placed.start.saturating_add(clock)).checked_sub(start)
+    }
+
+    /// Wall clock at `position`, since 1970-01-01 UTC; None where the segment there has none.
+    pub fn clock_at(&self, position: Duration) -> Option<Duration> {
+        let placed = self.at(position)?;
+        placed.segment.program_date_time?.checked_add(position - placed.start)
     }
 
     /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
@@ -216,7 +255,7 @@ impl Timeline {
     /// durations. Otherwise: at EXT-X-START or at the beginning.
     pub fn start_position(&self) -> Duration {
         let (start, end) = self.window();
-        let asked = self.start_offset.map(|offset| {
+        let asked = self.latest.start_offset.map(|offset| {
             // In range: a window is some 500 years at most.
             let distance = Duration::try_from_secs_f64(offset.seconds.abs()).unwrap_or(Duration::MAX);
             let position = match offset.seconds < 0.0 {
@@ -229,11 +268,50 @@ impl Timeline {
             // At the very end there would be nothing to play.
             return asked.filter(|position| *position < end).unwrap_or(start);
         }
-        let hold_back = self.hold_back.unwrap_or(self.target_duration * HOLD_BACK_TARGETS);
+        let hold_back = self.hold_back();
         let latest = end.saturating_sub(hold_back);
         let position = asked.map_or(latest, |asked| asked.min(latest));
         let after = self.segments.partition_point(|placed| placed.start <= position);
         after.checked_sub(1).map_or(start, |index| self.segments[index].start)
+    }
+
+    /// How far from the end of the last segment playback stays: HOLD-BACK, or three target
+    /// durations.
+    pub fn hold_back(&self) -> Duration {
+        let default = || self.latest.target_duration.saturating_mul(HOLD_BACK_TARGETS);
+        self.latest.server_control.hold_back.unwrap_or_else(default)
+    }
+
+    /// How far from [`Self::live_edge`] playback stays that takes parts: PART-HOLD-BACK, which the
+    /// RFC wants to be two part durations at least and advises to be three (4.4.3.8). None: the
+    /// playlist has no parts.
+    pub fn part_hold_back(&self) -> Option<Duration> {
+        let part = self.latest.part_target?;
+        let asked = self.latest.server_control.part_hold_back;
+        Some(asked.map_or(part.saturating_mul(3), |asked| asked.max(part.saturating_mul(2))))
+    }
+
+    /// Where live playback begins that takes parts: at the start of an independent part or of a
+    /// segment, no closer to the live edge than PART-HOLD-BACK. None: this is not live, or has no
+    /// parts.
+    pub fn low_latency_start(&self) -> Option<Duration> {
+        let latest = self.live_edge().saturating_sub(self.part_hold_back()?);
+        if !self.is_live() || self.latest.start_offset.is_some() {
+            return None;
+        }
+        let mut best = self.at(latest).map_or(self.window().0, |placed| placed.start);
+        let recent = self.segments.iter().rev().map(|placed| (placed.start, &placed.segment.parts));
+        let open = self.open().map(|(start, open)| (start, &open.parts));
+        for (start, parts) in open.into_iter().chain(recent).take_while(|(_, parts)| !parts.is_empty()) {
+            let mut position = start;
+            for part in parts {
+                if part.independent && position <= latest {
+                    best = best.max(position);
+                }
+                position = position.saturating_add(part.duration);
+            }
+        }
+        Some(best)
     }
 
     /// How long to wait before the next load, where `changed` tells whether the last one brought
@@ -243,26 +321,20 @@ impl Timeline {
     /// than the target duration with some packagers; otherwise in half a target duration.
     pub fn reload_delay(&self, changed: bool) -> Duration {
         let delay = match self.segments.back() {
-            Some(last) if changed => last.segment.duration.min(self.target_duration),
-            _ => self.target_duration / 2,
+            Some(last) if changed => last.segment.duration.min(self.latest.target_duration),
+            _ => self.latest.target_duration / 2,
         };
         delay.max(MIN_RELOAD_DELAY)
     }
 
-    fn take_header(&mut self, playlist: &MediaPlaylist) {
-        self.ended |= playlist.ended;
-        self.playlist_type = playlist.playlist_type;
-        self.target_duration = playlist.target_duration;
-        self.start_offset = playlist.start_offset;
-        self.hold_back = playlist.hold_back;
-    }
-
     /// Takes the segments newer than `newest`, and the addresses of those known: a playlist may
     /// sign them anew with each load. Durations stay, or else the timeline would shift.
-    fn extend(&mut self, playlist: MediaPlaylist, newest: i64) -> Change {
-        self.take_header(&playlist);
+    fn extend(&mut self, mut playlist: MediaPlaylist, newest: i64) -> Change {
+        let segments = std::mem::take(&mut playlist.segments);
+        self.ended |= playlist.ended;
+        self.latest = playlist;
         let mut appended = 0;
-        for segment in playlist.segments {
+        for segment in segments {
             if segment.sequence > newest {
                 self.append(segment);
                 appended += 1;
@@ -297,7 +369,7 @@ impl Timeline {
     /// Addresses and durations cannot show it: the first may be signed anew, the second are often
     /// all the same.
     fn contradicts(&self, playlist: &MediaPlaylist) -> bool {
-        let tolerance = self.target_duration.max(playlist.target_duration);
+        let tolerance = self.latest.target_duration.max(playlist.target_duration);
         let newest = playlist.segments.iter().rev().find_map(|new| {
             let known = self.by_sequence(new.sequence)?.segment.program_date_time?;
             Some(known.abs_diff(new.program_date_time?))
@@ -341,7 +413,7 @@ impl Timeline {
         let (start, end) = self.window();
         let mean = match u32::try_from(self.segments.len()) {
             Ok(known @ 1..) => (end - start) / known,
-            _ => self.target_duration,
+            _ => self.latest.target_duration,
         };
         mean.saturating_mul(count.try_into().unwrap_or(u32::MAX))
     }

@@ -2,6 +2,12 @@
 
 //! Attribute lists: RFC 8216bis 4.2.
 
+use std::time::Duration;
+
+use url::Url;
+
+use super::values;
+
 /// The attributes of one tag.
 ///
 /// Lenient where playlists are sloppy: spaces round names and values, a quote that is never
@@ -35,6 +41,16 @@ impl<'a> Attributes<'a> {
         Self(list)
     }
 
+    /// Names and values in the order of the tag.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().copied()
+    }
+
+    /// Whether it is there, and be it empty.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| *n == name)
+    }
+
     /// The value without its quotes; None where it is absent or empty.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.0
@@ -47,6 +63,19 @@ impl<'a> Attributes<'a> {
 
     pub fn owned(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_owned)
+    }
+
+    pub fn seconds(&self, name: &str) -> Option<Duration> {
+        self.get(name).and_then(values::seconds)
+    }
+
+    pub fn unsigned(&self, name: &str) -> Option<u64> {
+        self.get(name).and_then(values::unsigned)
+    }
+
+    /// The address resolved against `base`; None where it is absent or makes no URL.
+    pub fn url(&self, name: &str, base: &Url) -> Option<Url> {
+        base.join(self.get(name)?).ok()
     }
 
     /// Whether the value is YES; some packagers write it in lower case.

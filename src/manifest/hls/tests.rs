@@ -44,7 +44,8 @@ fn header() {
     assert_eq!((list.media_sequence, list.discontinuity_sequence), (7, 3));
     assert_eq!(list.playlist_type, Some(PlaylistType::Event));
     assert_eq!(list.start_offset, Some(StartOffset { seconds: -12.5, precise: true }));
-    assert_eq!(list.hold_back, Some(Duration::from_secs(18)));
+    assert_eq!(list.server_control.hold_back, Some(Duration::from_secs(18)));
+    assert!(list.server_control.can_block_reload);
     assert!(list.ended);
     assert_eq!(list.segments[0].url.as_str(), "https://cdn.example/live/a.ts");
 }
@@ -126,7 +127,7 @@ fn keys_carry_on_until_none() {
     let k1 = Some((KeyMethod::Aes128, url("k1"), Some(1u128.to_be_bytes())));
     let skd = Some((KeyMethod::SampleAes, Some("skd://x".to_owned()), None));
     // Of several formats, `identity` is the one that can be used.
-    let k2 = Some((KeyMethod::Other("AES-256".to_owned()), url("k2"), None));
+    let k2 = Some((KeyMethod::Aes256, url("k2"), None));
     assert_eq!(key, [None, k1.clone(), k1, None, skd, k2]);
     assert_eq!(list.segments[4].key.as_ref().map(|k| k.keyformat.as_str()), Some("com.apple"));
     assert_eq!(list.segments[5].key.as_ref().map(|k| k.keyformat.as_str()), Some("identity"));
@@ -148,7 +149,10 @@ fn discontinuities_clocks_gaps_and_bitrates() {
          #EXT-X-BITRATE:900\n#EXTINF:2,\nb\n#EXT-X-GAP\n#EXTINF:2,\nc\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\nd\n",
     );
     assert_eq!(each(&list, |s| s.discontinuity_sequence), [5, 5, 5, 6]);
-    assert_eq!(each(&list, |s| s.program_date_time.map(|t| t.as_secs())), [None, Some(60), Some(62), None]);
+    assert_eq!(
+        each(&list, |s| s.program_date_time.map(|t| t.as_secs())),
+        [Some(58), Some(60), Some(62), None]
+    );
     assert_eq!(each(&list, |s| s.gap), [false, false, true, false]);
     assert_eq!(each(&list, |s| s.bitrate), [None, Some(900), Some(900), Some(900)]);
 }

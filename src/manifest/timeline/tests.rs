@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
+use crate::manifest::{ServerControl, StartOffset};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -18,20 +19,17 @@ fn live(first: i64, count: i64) -> MediaPlaylist {
         discontinuity_sequence: 0,
         init: None,
         key: None,
+        keys: Default::default(),
         program_date_time: None,
         gap: false,
         bitrate: None,
+        parts: Vec::new(),
     });
     MediaPlaylist {
         segments: segments.collect(),
-        url,
         target_duration: 6 * SECOND,
         media_sequence: first,
-        discontinuity_sequence: 0,
-        playlist_type: None,
-        ended: false,
-        start_offset: None,
-        hold_back: None,
+        ..MediaPlaylist::new(url)
     }
 }
 
@@ -164,8 +162,10 @@ fn playback_begins_away_from_the_end() {
     let offset = |seconds| Some(StartOffset { seconds, precise: false });
     assert_eq!(start(live(0, 10)), 42);
     assert_eq!(start(live(0, 2)), 0);
-    assert_eq!(start(MediaPlaylist { hold_back: Some(20 * SECOND), ..live(0, 10) }), 36);
-    assert_eq!(start(MediaPlaylist { hold_back: Some(Duration::ZERO), ..live(0, 10) }), 54);
+    let hold_back =
+        |seconds: u32| ServerControl { hold_back: Some(seconds * SECOND), ..ServerControl::default() };
+    assert_eq!(start(MediaPlaylist { server_control: hold_back(20), ..live(0, 10) }), 36);
+    assert_eq!(start(MediaPlaylist { server_control: hold_back(0), ..live(0, 10) }), 54);
     assert_eq!(start(MediaPlaylist { start_offset: offset(-31.0), ..live(0, 10) }), 24);
     assert_eq!(start(MediaPlaylist { start_offset: offset(-1.0), ..live(0, 10) }), 42);
     assert_eq!(start(MediaPlaylist { start_offset: offset(1e300), ..live(0, 10) }), 42);
