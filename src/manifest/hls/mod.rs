@@ -2,20 +2,25 @@
 
 //! HLS text -> model, step by step: [`lexer`] cuts the text into tags and URIs, [`variables`] puts
 //! in what is defined elsewhere, [`values`] and [`attributes`] read what a tag says, and [`media`]
-//! or [`multivariant`] put it together.
+//! or [`multivariant`] put it together. The other way, [`refresh`] says when to load a live
+//! playlist again, and [`delivery`] what to ask of the server.
 
 mod attributes;
 mod date_range;
+mod delivery;
 mod keys;
 mod lexer;
 mod low_latency;
 mod media;
 mod multivariant;
+mod refresh;
 mod values;
 mod variables;
 
 use url::Url;
 
+pub use delivery::{Directives, Skip};
+pub use refresh::{Refresh, Reload, Wishes};
 pub use variables::Variables;
 
 use attributes::Attributes;
