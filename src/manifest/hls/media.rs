@@ -14,7 +14,7 @@ use super::keys::KeyRing;
 use super::lexer::Tag;
 use super::{low_latency, resolve, values};
 use crate::manifest::{
-    Init, ManifestError, MediaPlaylist, OpenSegment, Part, PlaylistType, Segment, StartOffset,
+    ByteRange, Init, ManifestError, MediaPlaylist, OpenSegment, Part, PlaylistType, Segment, StartOffset,
 };
 
 /// EXT-X-START; also in multivariant playlists.
@@ -47,8 +47,7 @@ impl Numbers {
 #[derive(Default)]
 struct Next {
     duration: Option<Duration>,
-    /// As written: where it begins may depend on the segment's address.
-    byte_range: Option<String>,
+    byte_range: Option<ByteRange>,
     gap: bool,
     parts: Vec<Part>,
 }
@@ -84,6 +83,9 @@ pub(super) struct Reader<'a> {
     previous: Option<&'a MediaPlaylist>,
     playlist: MediaPlaylist,
     target_duration: Option<Duration>,
+    /// End of the last EXT-X-BYTERANGE. One without an offset begins there, whatever the resource:
+    /// the RFC wants it to be the same one, and players do not look.
+    range_end: u64,
     next: Next,
     carried: Carried,
     date_ranges: DateRanges,
@@ -100,6 +102,7 @@ impl<'a> Reader<'a> {
                 ..MediaPlaylist::new(base.clone())
             },
             target_duration: None,
+            range_end: 0,
             next: Next::default(),
             carried: Carried {
                 discontinuity: numbers.discontinuity_sequence,
@@ -118,7 +121,10 @@ impl<'a> Reader<'a> {
         let playlist = &mut self.playlist;
         match tag.name {
             "EXTINF" => self.next.duration = values::seconds(value),
-            "EXT-X-BYTERANGE" => self.next.byte_range = Some(value.to_owned()),
+            "EXT-X-BYTERANGE" => {
+                self.next.byte_range = values::byte_range(value, self.range_end);
+                self.range_end = self.next.byte_range.map_or(self.range_end, |range| range.end());
+            }
             "EXT-X-GAP" => self.next.gap = true,
             "EXT-X-PART" => {
                 let last = self.next.parts.last().or_else(|| playlist.segments.last()?.parts.last());
@@ -207,6 +213,7 @@ impl<'a> Reader<'a> {
         }
         if let Some(last) = self.playlist.segments.last() {
             self.carried = Carried::after(last);
+            self.range_end = last.byte_range.map_or(0, |range| range.end());
         }
         Ok(())
     }
@@ -214,17 +221,11 @@ impl<'a> Reader<'a> {
     pub fn uri(&mut self, uri: &str, line: usize) -> Result<(), ManifestError> {
         let next = std::mem::take(&mut self.next);
         let url = resolve(self.base, uri, line)?;
-        let segments = &mut self.playlist.segments;
-        // A range without an offset begins where the one before it in the same resource ends.
-        let implicit = match segments.last() {
-            Some(Segment { url: last, byte_range: Some(range), .. }) if *last == url => range.end(),
-            _ => 0,
-        };
         let duration = next.duration.unwrap_or_default();
         let carried = &mut self.carried;
-        segments.push(Segment {
+        self.playlist.segments.push(Segment {
             url,
-            byte_range: next.byte_range.and_then(|text| values::byte_range(&text, implicit)),
+            byte_range: next.byte_range,
             duration,
             // Settled at the end.
             sequence: 0,

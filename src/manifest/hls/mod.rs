@@ -101,7 +101,9 @@ impl Survey {
             let Some(Line::Tag(tag)) = Line::read(line) else { continue };
             match tag.name {
                 "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-MEDIA" => survey.offers = true,
-                "EXTINF" | "EXT-X-TARGETDURATION" => survey.lists = true,
+                "EXTINF" => survey.lists = true,
+                // Some write it without a number into multivariant playlists.
+                "EXT-X-TARGETDURATION" => survey.lists |= values::seconds(tag.value).is_some(),
                 _ => survey.numbers.take(tag),
             }
         }

@@ -96,13 +96,17 @@ fn durations() {
 }
 
 #[test]
-fn byte_ranges_continue_within_one_resource() {
+fn a_byte_range_without_an_offset_goes_on_from_the_last() {
     let list = media(
         "#EXTINF:1,\n#EXT-X-BYTERANGE:100@50\na\n#EXTINF:1,\n#EXT-X-BYTERANGE:10\na\n\
-         #EXTINF:1,\n#EXT-X-BYTERANGE:10\nb\n#EXTINF:1,\nb\n#EXTINF:1,\n#EXT-X-BYTERANGE:junk\nb",
+         #EXTINF:1,\n#EXT-X-BYTERANGE:10\nb\n#EXTINF:1,\nb\n#EXTINF:1,\n#EXT-X-BYTERANGE:junk\nb\n\
+         #EXT-X-BYTERANGE:5@\n#EXTINF:1,\nb",
     );
     let range = |offset, length| Some(ByteRange { offset, length });
-    assert_eq!(each(&list, |s| s.byte_range), [range(50, 100), range(150, 10), range(0, 10), None, None]);
+    assert_eq!(
+        each(&list, |s| s.byte_range),
+        [range(50, 100), range(150, 10), range(160, 10), None, None, range(170, 5)]
+    );
 }
 
 #[test]
@@ -216,6 +220,8 @@ fn a_broken_variant_leaves_the_others() {
 #[test]
 fn segments_make_a_media_playlist_whatever_else_there_is() {
     assert_eq!(media("#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXTINF:1,\nb.ts").segments.len(), 2);
+    let offered = "#EXT-X-TARGETDURATION:\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8";
+    assert_eq!(multivariant(offered).variants.len(), 1);
 }
 
 #[test]

@@ -64,7 +64,8 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
 /// `length[@offset]`; an offset that is left out is `implicit`.
 pub(super) fn byte_range(text: &str, implicit: u64) -> Option<ByteRange> {
     let (length, offset) = match text.split_once('@') {
-        Some((length, offset)) => (unsigned(length)?, unsigned(offset)?),
+        Some((length, offset)) if !offset.trim().is_empty() => (unsigned(length)?, unsigned(offset)?),
+        Some((length, _)) => (unsigned(length)?, implicit),
         None => (unsigned(text)?, implicit),
     };
     offset.checked_add(length)?;
@@ -209,6 +210,7 @@ mod tests {
     fn byte_ranges() {
         assert_eq!(byte_range("10@20", 5), Some(ByteRange { offset: 20, length: 10 }));
         assert_eq!(byte_range("10", 5), Some(ByteRange { offset: 5, length: 10 }));
+        assert_eq!(byte_range("10@", 5), Some(ByteRange { offset: 5, length: 10 }));
         for text in ["", "@", "x@1", "1@x", "-1@0", "1@-1"] {
             assert_eq!(byte_range(text, 0), None, "{text:?}");
         }
