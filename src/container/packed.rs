@@ -77,10 +77,12 @@ impl Tag {
             return self.frames(body);
         }
         let mut plain = Vec::with_capacity(body.len());
+        let mut before = 0;
         for byte in body {
-            if *byte != 0 || plain.last() != Some(&0xff) {
+            if (before, *byte) != (0xff, 0) {
                 plain.push(*byte);
             }
+            before = *byte;
         }
         self.frames(&plain)
     }

@@ -89,7 +89,7 @@ fn split(text: &str) -> impl Iterator<Item = (usize, &str)> + Clone {
         .flat_map(|(index, line)| line.split('\r').map(move |part| (index + 1, part.trim())))
 }
 
-/// Goes past `#EXTM3U`. Comments may stand before it, but nothing that is content.
+/// Goes past `#EXTM3U`. Comments and unknown tags may stand before it, but nothing that is content.
 ///
 /// The header may be missing where the text begins with another tag of HLS: of three parsers in
 /// use (those of video.js, kuu and hls.js) two take that.
@@ -108,7 +108,7 @@ fn skip_header<'a>(
             return Ok(());
         }
         start.get_or_insert(line);
-        if !line.starts_with('#') || line.starts_with("#EXT") {
+        if !line.starts_with('#') {
             break;
         }
     }
@@ -158,7 +158,9 @@ mod tests {
     fn the_header_may_be_missing_where_a_tag_comes_first() {
         assert_eq!(cut("# a comment\n#EXTINF:1,\na.ts"), [(2, "#EXTINF:1,"), (3, "a.ts")]);
         assert_eq!(cut("#EXT-X-VERSION:3"), [(1, "#EXT-X-VERSION:3")]);
-        for text in ["a.ts\n#EXTINF:1,", "#EXTVLCOPT:a\n#EXTINF:1,", "<html>\n#EXTM3U", "{}"] {
+        // One that is misspelt is as good as none.
+        assert_eq!(cut("#EXTM3\n#EXT-X-VERSION:3"), [(2, "#EXT-X-VERSION:3")]);
+        for text in ["a.ts\n#EXTINF:1,", "#EXTVLCOPT:a\na.ts", "<html>\n#EXTM3U", "{}", "#EXT", "#!/bin/sh"] {
             assert!(matches!(lines(text).map(drop), Err(ManifestError::NoHeader { .. })), "{text:?}");
         }
     }

@@ -89,31 +89,45 @@ fn read(
 /// What has to be known before the first line is read.
 #[derive(Default)]
 struct Survey {
+    /// An address stands behind an EXTINF.
+    segments: bool,
+    /// An address stands behind an EXT-X-STREAM-INF.
+    variants: bool,
+    /// Tags that belong to one kind, whether or not an address follows.
+    target_duration: bool,
     offers: bool,
-    lists: bool,
     numbers: media::Numbers,
 }
 
 impl Survey {
     fn of<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Self {
         let mut survey = Self::default();
+        let (mut extinf, mut stream_inf) = (false, false);
         for (_, line) in lines {
-            let Some(Line::Tag(tag)) = Line::read(line) else { continue };
-            match tag.name {
-                "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-MEDIA" => survey.offers = true,
-                "EXTINF" => survey.lists = true,
-                // Some write it without a number into multivariant playlists.
-                "EXT-X-TARGETDURATION" => survey.lists |= values::seconds(tag.value).is_some(),
-                _ => survey.numbers.take(tag),
+            match Line::read(line) {
+                Some(Line::Tag(tag)) => match tag.name {
+                    "EXTINF" => extinf = true,
+                    "EXT-X-STREAM-INF" => (survey.offers, stream_inf) = (true, true),
+                    "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-MEDIA" => survey.offers = true,
+                    // Some write it without a number into multivariant playlists.
+                    "EXT-X-TARGETDURATION" => survey.target_duration |= values::seconds(tag.value).is_some(),
+                    _ => survey.numbers.take(tag),
+                },
+                Some(Line::Uri(_)) => {
+                    survey.variants |= stream_inf;
+                    survey.segments |= extinf && !stream_inf;
+                    (extinf, stream_inf) = (false, false);
+                }
+                None => {}
             }
         }
         survey
     }
 
     /// RFC 8216bis 4.1 forbids tags of both kinds in one playlist. Where they are mixed all the
-    /// same, what plays wins: a list of segments is a media playlist whatever else stands in it.
+    /// same, what can be played counts, segments first.
     fn is_multivariant(&self) -> bool {
-        self.offers && !self.lists
+        self.offers && !self.segments && (self.variants || !self.target_duration)
     }
 }
 

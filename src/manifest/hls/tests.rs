@@ -220,8 +220,15 @@ fn a_broken_variant_leaves_the_others() {
 #[test]
 fn segments_make_a_media_playlist_whatever_else_there_is() {
     assert_eq!(media("#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXTINF:1,\nb.ts").segments.len(), 2);
-    let offered = "#EXT-X-TARGETDURATION:\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8";
-    assert_eq!(multivariant(offered).variants.len(), 1);
+    assert_eq!(media("#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA:TYPE=AUDIO\n").segments.len(), 0);
+}
+
+#[test]
+fn variants_outweigh_stray_tags_of_media_playlists() {
+    for stray in ["#EXT-X-TARGETDURATION:", "#EXT-X-TARGETDURATION:7", "#EXTINF:7,", "#EXT-X-ENDLIST"] {
+        let offered = format!("{stray}\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n{stray}");
+        assert_eq!(multivariant(&offered).variants.len(), 1, "{stray}");
+    }
 }
 
 #[test]
