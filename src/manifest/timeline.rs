@@ -7,7 +7,7 @@ mod position;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Edge, MediaPlaylist, OpenSegment, PlaylistType, Segment};
+use super::{Edge, MAX_SEGMENTS, MediaPlaylist, OpenSegment, PlaylistType, Segment};
 
 /// Shortest wait between two loads of a playlist, whatever it says: a target duration of zero must
 /// not make a player hammer the server.
@@ -271,6 +271,9 @@ impl Timeline {
         let placed = PlacedSegment { number, start: self.end, segment };
         self.end = placed.end();
         self.segments.push_back(placed);
+        if self.segments.len() > MAX_SEGMENTS {
+            self.segments.pop_front();
+        }
     }
 
     fn by_sequence(&self, sequence: i64) -> Option<&PlacedSegment> {

@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::addresses::Addresses;
 use super::values;
+
+/// Most attributes of a tag; the RFC knows some twenty.
+const MAX_ATTRIBUTES: usize = 1_000;
 
 /// The attributes of one tag.
 ///
 /// Lenient where playlists are sloppy: spaces round names and values, a quote that is never
 /// closed (it ends with the line), attributes without a value (left out) and empty ones (as good
-/// as absent). Of an attribute that comes twice, the last counts, as in browsers.
+/// as absent). What comes after [`MAX_ATTRIBUTES`] is left out. Of an attribute that comes twice, the last counts, as in browsers.
 pub(super) struct Attributes<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Attributes<'a> {
     pub fn parse(text: &'a str) -> Self {
         let mut list = Vec::new();
         let mut rest = text;
-        while let Some(end) = rest.find(['=', ',']) {
+        while let Some(end) = rest.find(['=', ',']).filter(|_| list.len() < MAX_ATTRIBUTES) {
             let (name, tail) = (rest[..end].trim(), &rest[end + 1..]);
             if rest.as_bytes()[end] == b',' {
                 rest = tail;
@@ -73,9 +77,9 @@ impl<'a> Attributes<'a> {
         self.get(name).and_then(values::unsigned)
     }
 
-    /// The address resolved against `base`; None where it is absent or makes no URL.
-    pub fn url(&self, name: &str, base: &Url) -> Option<Url> {
-        base.join(self.get(name)?).ok()
+    /// The URL; None where it is absent or makes none.
+    pub fn url(&self, name: &str, addresses: &Addresses) -> Option<Url> {
+        addresses.optional(self.get(name)?)
     }
 
     /// Whether the value is YES; some packagers write it in lower case.

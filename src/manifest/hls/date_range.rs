@@ -4,17 +4,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use url::Url;
-
+use super::addresses::Addresses;
 use super::attributes::Attributes;
 use super::values;
-use crate::manifest::{Asset, Cue, DateRange, Interstitial};
+use crate::manifest::{Asset, DateRange, Interstitial};
 
 /// The class of date ranges that are interstitials.
 const INTERSTITIAL: &str = "com.apple.hls.interstitial";
 
 /// Most attributes of a range that begin with `X-`.
 const MAX_CLIENT_ATTRIBUTES: usize = 100;
+
+/// Most ranges of a playlist. What comes after is left out.
+const MAX_RANGES: usize = 10_000;
 
 /// The ranges of a playlist, put together by ID.
 #[derive(Default)]
@@ -29,17 +31,16 @@ impl DateRanges {
     pub fn carry_over(&mut self, previous: &[DateRange], removed: &str) {
         let removed: HashSet<_> = removed.split('\t').collect();
         for range in previous.iter().filter(|range| !removed.contains(range.id.as_str())) {
-            let index = self.of(&range.id);
-            self.ranges[index] = range.clone();
+            if let Some(known) = self.of(&range.id) {
+                *known = range.clone();
+            }
         }
     }
 
     /// Takes a tag; one without an ID is nothing that could be referred to. What an earlier tag of
     /// this ID says stays, as the RFC has it that no later one may say otherwise.
     pub fn take(&mut self, attributes: &Attributes) {
-        let Some(id) = attributes.get("ID") else { return };
-        let index = self.of(id);
-        let range = &mut self.ranges[index];
+        let Some(range) = attributes.get("ID").and_then(|id| self.of(id)) else { return };
         let date = |name| attributes.get(name).and_then(values::date_time);
         let bytes = |name| attributes.get(name).and_then(values::bytes);
         fill(&mut range.class, || attributes.owned("CLASS"));
@@ -65,21 +66,25 @@ impl DateRanges {
         }
     }
 
-    /// All ranges; addresses of interstitials are resolved against `base`.
-    pub fn finish(mut self, base: &Url) -> Vec<DateRange> {
+    /// All ranges, with what is to be played in their place.
+    pub fn finish(mut self, addresses: &Addresses) -> Vec<DateRange> {
         for range in &mut self.ranges {
-            range.interstitial = interstitial(base, range);
+            range.interstitial = interstitial(addresses, range);
         }
         self.ranges
     }
 
-    fn of(&mut self, id: &str) -> usize {
+    /// The range of this ID, a new one if need be; None: there are too many.
+    fn of(&mut self, id: &str) -> Option<&mut DateRange> {
         if let Some(index) = self.by_id.get(id) {
-            return *index;
+            return self.ranges.get_mut(*index);
+        }
+        if self.ranges.len() >= MAX_RANGES {
+            return None;
         }
         self.by_id.insert(id.to_owned(), self.ranges.len());
-        self.ranges.push(DateRange { id: id.to_owned(), cue: Cue::default(), ..DateRange::default() });
-        self.ranges.len() - 1
+        self.ranges.push(DateRange { id: id.to_owned(), ..DateRange::default() });
+        self.ranges.last_mut()
     }
 }
 
@@ -95,13 +100,13 @@ fn has(list: &str, name: &str) -> bool {
 }
 
 /// What to play instead; None: nothing, or nothing that has an address.
-fn interstitial(base: &Url, range: &DateRange) -> Option<Interstitial> {
+fn interstitial(addresses: &Addresses, range: &DateRange) -> Option<Interstitial> {
     if range.class.as_deref() != Some(INTERSTITIAL) {
         return None;
     }
     let get = |name| range.client_attribute(name).filter(|value| !value.is_empty());
     let list = |name| get(name).unwrap_or_default();
-    let url = |name| base.join(get(name)?).ok();
+    let url = |name| addresses.optional(get(name)?);
     Some(Interstitial {
         asset: url("X-ASSET-URI").map(Asset::Playlist).or_else(|| url("X-ASSET-LIST").map(Asset::List))?,
         resume_offset: get("X-RESUME-OFFSET").and_then(values::decimal),

@@ -4,10 +4,9 @@
 
 use std::sync::Arc;
 
-use url::Url;
-
+use super::addresses::Addresses;
 use super::attributes::Attributes;
-use super::{resolve, values};
+use super::values;
 use crate::manifest::{IDENTITY, Key, ManifestError};
 
 /// Most key formats that apply to a segment at a time; there are some ten DRM systems.
@@ -24,12 +23,17 @@ pub(super) struct KeyRing {
 impl KeyRing {
     /// Takes an EXT-X-KEY. METHOD=NONE ends all formats, as in browsers; a key ends the one of its
     /// own format. Formats beyond those that can be real are ignored.
-    pub fn take(&mut self, base: &Url, attributes: &Attributes, line: usize) -> Result<(), ManifestError> {
+    pub fn take(
+        &mut self,
+        addresses: &Addresses,
+        attributes: &Attributes,
+        line: usize,
+    ) -> Result<(), ManifestError> {
         if attributes.get("METHOD") == Some("NONE") {
             *self = Self::default();
             return Ok(());
         }
-        let Some(key) = key(base, attributes, line)? else { return Ok(()) };
+        let Some(key) = key(addresses, attributes, line)? else { return Ok(()) };
         let same_format = |known: &&Arc<Key>| known.keyformat == key.keyformat;
         let others = || self.keys.iter().filter(|known| !same_format(known)).cloned();
         if others().count() >= MAX_FORMATS {
@@ -47,12 +51,16 @@ impl KeyRing {
 }
 
 /// None: there is no METHOD.
-pub(super) fn key(base: &Url, attributes: &Attributes, line: usize) -> Result<Option<Key>, ManifestError> {
+pub(super) fn key(
+    addresses: &Addresses,
+    attributes: &Attributes,
+    line: usize,
+) -> Result<Option<Key>, ManifestError> {
     let Some(method) = attributes.get("METHOD") else { return Ok(None) };
     let versions = attributes.get("KEYFORMATVERSIONS").unwrap_or_default();
     Ok(Some(Key {
         method: values::key_method(method),
-        uri: attributes.get("URI").map(|uri| resolve(base, uri, line)).transpose()?,
+        uri: attributes.get("URI").map(|uri| addresses.resolve(uri, line)).transpose()?,
         iv: attributes.get("IV").and_then(values::initialisation_vector),
         keyformat: attributes.get("KEYFORMAT").unwrap_or(IDENTITY).to_owned(),
         keyformat_versions: versions.split('/').filter_map(|version| version.trim().parse().ok()).collect(),

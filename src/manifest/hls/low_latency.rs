@@ -3,8 +3,7 @@
 //! The tags of low latency: RFC 8216bis 4.4.3.8, 4.4.4.9, 4.4.5.3 and 4.4.5.4. One whose address
 //! makes no URL is left out: the whole segments still play.
 
-use url::Url;
-
+use super::addresses::Addresses;
 use super::attributes::Attributes;
 use super::values;
 use crate::manifest::{HintKind, Part, PreloadHint, RenditionReport, ServerControl};
@@ -21,8 +20,8 @@ pub(super) fn server_control(attributes: &Attributes) -> ServerControl {
 
 /// A part, where `last` is the one before it: a range without an offset begins where that of the
 /// same resource ends.
-pub(super) fn part(base: &Url, attributes: &Attributes, last: Option<&Part>) -> Option<Part> {
-    let url = attributes.url("URI", base)?;
+pub(super) fn part(addresses: &Addresses, attributes: &Attributes, last: Option<&Part>) -> Option<Part> {
+    let url = attributes.url("URI", addresses)?;
     let implicit = match last {
         Some(Part { url: last, byte_range: Some(range), .. }) if *last == url => range.end(),
         _ => 0,
@@ -36,22 +35,22 @@ pub(super) fn part(base: &Url, attributes: &Attributes, last: Option<&Part>) -> 
     })
 }
 
-pub(super) fn preload_hint(base: &Url, attributes: &Attributes) -> Option<PreloadHint> {
+pub(super) fn preload_hint(addresses: &Addresses, attributes: &Attributes) -> Option<PreloadHint> {
     Some(PreloadHint {
         kind: match attributes.get("TYPE")? {
             "PART" => HintKind::Part,
             "MAP" => HintKind::Map,
             _ => return None,
         },
-        url: attributes.url("URI", base)?,
+        url: attributes.url("URI", addresses)?,
         start: attributes.unsigned("BYTERANGE-START").unwrap_or(0),
         length: attributes.unsigned("BYTERANGE-LENGTH"),
     })
 }
 
-pub(super) fn rendition_report(base: &Url, attributes: &Attributes) -> Option<RenditionReport> {
+pub(super) fn rendition_report(addresses: &Addresses, attributes: &Attributes) -> Option<RenditionReport> {
     Some(RenditionReport {
-        url: attributes.url("URI", base)?,
+        url: attributes.url("URI", addresses)?,
         last_sequence: attributes.get("LAST-MSN").and_then(values::integer),
         last_part: attributes.unsigned("LAST-PART"),
     })

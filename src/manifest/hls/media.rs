@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::addresses::Addresses;
 use super::attributes::Attributes;
 use super::date_range::DateRanges;
 use super::keys::KeyRing;
 use super::lexer::Tag;
-use super::{low_latency, resolve, values};
+use super::{low_latency, values};
 use crate::manifest::{
-    ByteRange, Init, ManifestError, MediaPlaylist, OpenSegment, Part, PlaylistType, Segment, StartOffset,
+    ByteRange, Init, MAX_SEGMENTS, ManifestError, MediaPlaylist, OpenSegment, Part, PlaylistType, Segment,
+    StartOffset,
 };
 
 /// EXT-X-START; also in multivariant playlists.
@@ -78,7 +80,7 @@ impl Carried {
 }
 
 pub(super) struct Reader<'a> {
-    base: &'a Url,
+    addresses: Addresses<'a>,
     /// The load before this one, for delta updates.
     previous: Option<&'a MediaPlaylist>,
     playlist: MediaPlaylist,
@@ -94,7 +96,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub fn new(base: &'a Url, numbers: Numbers, previous: Option<&'a MediaPlaylist>) -> Self {
         Self {
-            base,
+            addresses: Addresses::new(base),
             previous,
             playlist: MediaPlaylist {
                 media_sequence: numbers.media_sequence,
@@ -128,23 +130,25 @@ impl<'a> Reader<'a> {
             "EXT-X-GAP" => self.next.gap = true,
             "EXT-X-PART" => {
                 let last = self.next.parts.last().or_else(|| playlist.segments.last()?.parts.last());
-                self.next.parts.extend(low_latency::part(self.base, &attributes(), last));
+                self.next.parts.extend(low_latency::part(&self.addresses, &attributes(), last));
             }
             "EXT-X-DISCONTINUITY" => {
                 self.carried.discontinuity = self.carried.discontinuity.saturating_add(1);
                 self.carried.clock = None;
             }
-            "EXT-X-KEY" => self.carried.keys.take(self.base, &attributes(), line)?,
+            "EXT-X-KEY" => self.carried.keys.take(&self.addresses, &attributes(), line)?,
             "EXT-X-MAP" => self.map(&attributes(), line)?,
             "EXT-X-PROGRAM-DATE-TIME" => self.carried.clock = values::date_time(value),
             "EXT-X-BITRATE" => self.carried.bitrate = values::unsigned(value),
             "EXT-X-DATERANGE" => self.date_ranges.take(&attributes()),
             "EXT-X-SKIP" => self.skip(&attributes(), line)?,
             "EXT-X-PRELOAD-HINT" => {
-                playlist.preload_hints.extend(low_latency::preload_hint(self.base, &attributes()));
+                playlist.preload_hints.extend(low_latency::preload_hint(&self.addresses, &attributes()));
             }
             "EXT-X-RENDITION-REPORT" => {
-                playlist.rendition_reports.extend(low_latency::rendition_report(self.base, &attributes()));
+                playlist
+                    .rendition_reports
+                    .extend(low_latency::rendition_report(&self.addresses, &attributes()));
             }
             _ => self.header(tag),
         }
@@ -178,7 +182,7 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, attributes: &Attributes, line: usize) -> Result<(), ManifestError> {
         let Some(uri) = attributes.get("URI") else { return Ok(()) };
-        let url = resolve(self.base, uri, line)?;
+        let url = self.addresses.resolve(uri, line)?;
         let byte_range = attributes.get("BYTERANGE").and_then(|range| values::byte_range(range, 0));
         let init = Init { url, byte_range, key: self.carried.keys.key.clone() };
         // Written again before each segment, it is still one.
@@ -219,8 +223,12 @@ impl<'a> Reader<'a> {
     }
 
     pub fn uri(&mut self, uri: &str, line: usize) -> Result<(), ManifestError> {
+        // Also those that a delta update takes over count, or else a playlist could grow for ever.
+        if self.playlist.segments.len() >= MAX_SEGMENTS {
+            return Err(ManifestError::TooMany { line, what: "segments", limit: MAX_SEGMENTS });
+        }
         let next = std::mem::take(&mut self.next);
-        let url = resolve(self.base, uri, line)?;
+        let url = self.addresses.resolve(uri, line)?;
         let duration = next.duration.unwrap_or_default();
         let carried = &mut self.carried;
         self.playlist.segments.push(Segment {
@@ -259,7 +267,7 @@ impl<'a> Reader<'a> {
                 parts: std::mem::take(&mut self.next.parts),
             });
         }
-        playlist.date_ranges = self.date_ranges.finish(self.base);
+        playlist.date_ranges = self.date_ranges.finish(&self.addresses);
         count_back(&mut playlist.segments);
         let longest = || playlist.segments.iter().map(|s| s.duration).max().unwrap_or_default();
         playlist.target_duration = match self.target_duration {

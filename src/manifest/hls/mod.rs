@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! HLS text -> model, step by step: [`lexer`] cuts the text into tags and URIs, [`variables`] puts
-//! in what is defined elsewhere, [`values`] and [`attributes`] read what a tag says, and [`media`]
+//! in what is defined elsewhere, [`values`], [`attributes`] and [`addresses`] read what a tag says, and [`media`]
 //! or [`multivariant`] put it together. The other way, [`refresh`] says when to load a live
 //! playlist again, and [`delivery`] what to ask of the server.
 
+mod addresses;
 mod attributes;
 mod date_range;
 mod delivery;
@@ -27,7 +28,6 @@ use attributes::Attributes;
 use lexer::{Line, Tag};
 use variables::Scope;
 
-use super::error::shorten;
 use super::{Manifest, ManifestError, MediaPlaylist, Presentation};
 
 /// Reads a playlist of either kind that was loaded from `base` (after redirects).
@@ -129,11 +129,6 @@ impl Survey {
     fn is_multivariant(&self) -> bool {
         self.offers && !self.segments && (self.variants || !self.target_duration)
     }
-}
-
-/// Resolves the address on `line` against the playlist's own.
-fn resolve(base: &Url, uri: &str, line: usize) -> Result<Url, ManifestError> {
-    base.join(uri).map_err(|source| ManifestError::BadUri { line, uri: shorten(uri), source })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::addresses::Addresses;
 use super::attributes::Attributes;
 use super::lexer::Tag;
 use super::{keys, media, values};
@@ -15,7 +16,7 @@ use crate::manifest::{
 };
 
 pub(super) struct Reader<'a> {
-    base: &'a Url,
+    addresses: Addresses<'a>,
     presentation: Presentation,
     /// The last EXT-X-STREAM-INF, whose URI has not come yet; one URI without is a stray line.
     stream: Option<Variant>,
@@ -23,29 +24,31 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(base: &'a Url) -> Self {
-        Self { base, presentation: Presentation::new(base.clone()), stream: None }
+        Self { addresses: Addresses::new(base), presentation: Presentation::new(base.clone()), stream: None }
     }
 
     pub fn tag(&mut self, tag: Tag, line: usize) {
         let attributes = || Attributes::parse(tag.value);
         let presentation = &mut self.presentation;
         match tag.name {
-            "EXT-X-STREAM-INF" => self.stream = Some(variant(self.base.clone(), &attributes())),
+            "EXT-X-STREAM-INF" => self.stream = Some(variant(self.addresses.base.clone(), &attributes())),
             "EXT-X-I-FRAME-STREAM-INF" => {
                 let attributes = attributes();
-                let url = attributes.url("URI", self.base);
+                let url = attributes.url("URI", &self.addresses);
                 presentation.i_frame_variants.extend(url.map(|url| variant(url, &attributes)));
             }
-            "EXT-X-MEDIA" => presentation.renditions.extend(rendition(self.base, &attributes())),
-            "EXT-X-SESSION-DATA" => presentation.session_data.extend(session_data(self.base, &attributes())),
+            "EXT-X-MEDIA" => presentation.renditions.extend(rendition(&self.addresses, &attributes())),
+            "EXT-X-SESSION-DATA" => {
+                presentation.session_data.extend(session_data(&self.addresses, &attributes()))
+            }
             "EXT-X-SESSION-KEY" => {
                 // What is only told early may be wrong: the media playlists say it again.
-                let key = keys::key(self.base, &attributes(), line).ok().flatten();
+                let key = keys::key(&self.addresses, &attributes(), line).ok().flatten();
                 presentation.session_keys.extend(key.map(Arc::new));
             }
             "EXT-X-CONTENT-STEERING" => {
                 let attributes = attributes();
-                presentation.steering = attributes.url("SERVER-URI", self.base).map(|server_url| {
+                presentation.steering = attributes.url("SERVER-URI", &self.addresses).map(|server_url| {
                     ContentSteering { server_url, pathway_id: attributes.owned("PATHWAY-ID") }
                 });
             }
@@ -56,7 +59,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn uri(&mut self, uri: &str) {
-        if let (Some(stream), Ok(url)) = (self.stream.take(), self.base.join(uri)) {
+        if let (Some(stream), Some(url)) = (self.stream.take(), self.addresses.optional(uri)) {
             self.presentation.variants.push(Variant { url, ..stream });
         }
     }
@@ -99,7 +102,7 @@ fn resolution(text: &str) -> Option<Resolution> {
     Some(Resolution { width: pixels(width)?, height: pixels(height)? })
 }
 
-fn rendition(base: &Url, attributes: &Attributes) -> Option<Rendition> {
+fn rendition(addresses: &Addresses, attributes: &Attributes) -> Option<Rendition> {
     let kind = match attributes.get("TYPE")? {
         "AUDIO" => RenditionKind::Audio,
         "VIDEO" => RenditionKind::Video,
@@ -108,7 +111,7 @@ fn rendition(base: &Url, attributes: &Attributes) -> Option<Rendition> {
         _ => return None,
     };
     let url = match attributes.get("URI") {
-        Some(uri) => Some(base.join(uri).ok()?),
+        Some(uri) => Some(addresses.optional(uri)?),
         None => None,
     };
     let default = attributes.yes("DEFAULT");
@@ -132,8 +135,8 @@ fn rendition(base: &Url, attributes: &Attributes) -> Option<Rendition> {
     })
 }
 
-fn session_data(base: &Url, attributes: &Attributes) -> Option<SessionData> {
-    let content = match (attributes.owned("VALUE"), attributes.url("URI", base)) {
+fn session_data(addresses: &Addresses, attributes: &Attributes) -> Option<SessionData> {
+    let content = match (attributes.owned("VALUE"), attributes.url("URI", addresses)) {
         (Some(value), _) => SessionContent::Value(value),
         (None, Some(url)) if attributes.get("FORMAT") == Some("RAW") => SessionContent::Raw(url),
         (None, Some(url)) => SessionContent::Json(url),

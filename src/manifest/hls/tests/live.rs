@@ -92,6 +92,19 @@ fn a_delta_update_that_does_not_fit_says_so() {
 }
 
 #[test]
+fn delta_updates_do_not_add_up_without_end() {
+    let segments = |count: usize| "#EXTINF:1,\na\n".repeat(count);
+    let ranges =
+        |from, to| (from..to).map(|n: usize| format!("#EXT-X-DATERANGE:ID=\"{n}\"\n")).collect::<String>();
+    let mut list = media(&(segments(150_000) + &ranges(0, 8_000)));
+    let skip = "#EXT-X-SKIP:SKIPPED-SEGMENTS=150000,RECENTLY-REMOVED-DATERANGES=\"\"\n";
+    list = reload(&format!("{skip}{}{}", segments(1), ranges(8_000, 16_000)), &list).expect("a playlist");
+    assert_eq!((list.segments.len(), list.date_ranges.len()), (150_001, 10_000));
+    let error = reload(&(skip.to_owned() + &segments(50_001)), &list);
+    assert!(matches!(error, Err(ManifestError::TooMany { what: "segments", .. })), "{:?}", error.map(|_| ()));
+}
+
+#[test]
 fn without_the_load_before_it_a_delta_update_keeps_its_numbers() {
     let list = media("#EXT-X-MEDIA-SEQUENCE:10\n#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n#EXTINF:1,\na");
     assert_eq!((list.media_sequence, list.skipped, list.segments[0].sequence), (10, 3, 13));
