@@ -173,3 +173,108 @@ fn a_playlist_may_have_nothing_but_parts() {
     // A part whose address makes no URL does not keep the rest from playing.
     assert_eq!(media("#EXTINF:1,\na\n#EXT-X-PART:DURATION=1,URI=\"http://[\"\n").open, None);
 }
+
+/// What stands before one segment of a stream; all changes that are carried on.
+#[derive(Clone, Debug)]
+struct Before {
+    millis: u64,
+    discontinuity: bool,
+    key: Option<Option<u8>>,
+    map: Option<u8>,
+    bitrate: Option<u16>,
+    clock: bool,
+}
+
+fn before() -> impl Strategy<Value = Before> {
+    let one_in_four = prop::bool::weighted(0.25);
+    (
+        1u64..9_000,
+        one_in_four,
+        prop::option::weighted(0.3, prop::option::of(0u8..3)),
+        prop::option::weighted(0.3, 0u8..3),
+        prop::option::weighted(0.3, any::<u16>()),
+        any::<bool>(),
+    )
+        .prop_map(|(millis, discontinuity, key, map, bitrate, clock)| Before {
+            millis,
+            discontinuity,
+            key,
+            map,
+            bitrate,
+            clock,
+        })
+}
+
+/// The playlist that a server gives of `stream` when it lists segments `from..to`, of which the
+/// first `skipped` are left out.
+fn served(stream: &[Before], from: usize, to: usize, skipped: usize) -> String {
+    let (mut key, mut map, mut bitrate, mut discontinuities, mut clock) = (None, None, None, 0, 0);
+    let mut text = String::new();
+    for (index, before) in stream[..to].iter().enumerate() {
+        key = before.key.unwrap_or(key);
+        map = before.map.or(map);
+        bitrate = before.bitrate.or(bitrate);
+        if index == from {
+            text = format!(
+                "#EXT-X-TARGETDURATION:9\n#EXT-X-MEDIA-SEQUENCE:{from}\n#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}\n"
+            );
+            if skipped > 0 {
+                text += &format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n");
+            }
+        }
+        let (first, listed) = (index == from, index >= from + skipped);
+        discontinuities += u64::from(before.discontinuity);
+        if listed {
+            let mut tag = |said: bool, tag: String| text += if said { tag.as_str() } else { "" };
+            tag(before.discontinuity, "#EXT-X-DISCONTINUITY\n".to_owned());
+            match key {
+                None => tag(first || before.key.is_some(), "#EXT-X-KEY:METHOD=NONE\n".to_owned()),
+                Some(key) => tag(
+                    first || before.key.is_some(),
+                    format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\",IV=0x1\n"),
+                ),
+            }
+            if let Some(map) = map {
+                // Whether an initialisation segment is encrypted depends on the key before it.
+                tag(
+                    first || before.map.is_some() || before.key.is_some(),
+                    format!("#EXT-X-MAP:URI=\"{map}\"\n"),
+                );
+            }
+            if let Some(bitrate) = bitrate {
+                tag(first || before.bitrate.is_some(), format!("#EXT-X-BITRATE:{bitrate}\n"));
+            }
+            // Each stretch has its clock, which does not run on across discontinuities.
+            let seconds = clock / 1_000 + discontinuities * 1_000;
+            tag(
+                first || before.clock || before.discontinuity,
+                format!(
+                    "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T{:02}:{:02}:{:02}.{:03}Z\n",
+                    seconds / 3_600 % 24,
+                    seconds / 60 % 60,
+                    seconds % 60,
+                    clock % 1_000,
+                ),
+            );
+            text += &format!("#EXTINF:{}.{:03},\n{index}\n", before.millis / 1_000, before.millis % 1_000);
+        }
+        clock += before.millis;
+    }
+    text
+}
+
+proptest! {
+    /// A delta update says what the whole playlist would have said.
+    #[test]
+    fn a_delta_update_is_as_good_as_the_whole(
+        stream in prop::collection::vec(before(), 30),
+        from in 0usize..10, gone in 0usize..5, length in 6usize..10, new in 0usize..8, skipped in 1usize..6,
+    ) {
+        let old = media(&served(&stream, from, from + length, 0));
+        let (first, end) = (from + gone, from + length + new);
+        let skipped = skipped.min(length - gone);
+        let whole = media(&served(&stream, first, end, 0));
+        let delta = reload(&served(&stream, first, end, skipped), &old);
+        prop_assert_eq!(delta, Ok(whole));
+    }
+}
