@@ -9,7 +9,7 @@ use std::process::Command;
 use bytes::Bytes;
 use gstp2phls::container::mp4::interleave::Interleaver;
 use gstp2phls::container::mp4::{self, Init, TrackKind};
-use gstp2phls::container::{Kind, framing, ts};
+use gstp2phls::container::{Kind, framing, packed, ts, webvtt};
 
 /// Runs a tool, and gives what it prints; None where it is not installed.
 fn run(tool: &str, arguments: &[&str], directory: &Path) -> Option<String> {
@@ -248,4 +248,33 @@ fn media_from_the_wild() {
     assert!(leads * 10 >= streams * 9);
     // The rest has fragments without a decode time.
     assert!(starts * 10 >= fragments * 9);
+}
+
+/// A file of the corpus of media; None where there is no corpus.
+fn corpus_file(path: &str) -> Option<Vec<u8>> {
+    let root = std::env::var_os("P2PHLS_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
+    std::fs::read(root.join("media").join(path)).ok()
+}
+
+#[test]
+fn packed_audio_and_subtitles_tell_their_time() {
+    for (path, kind, length, ticks) in [
+        ("videojs-http-streaming/ac3WithId3.ac3", [0x0b, 0x77], 73, Some(900_000)),
+        ("videojs-http-streaming/aacWithId3.aac", [0xff, 0xf1], 45, None),
+        ("videojs-http-streaming/aacWithoutId3.aac", [0xff, 0xf1], 0, None),
+        ("mux.js/test-aac-segment.aac", [0xff, 0xf1], 73, Some(895_690)),
+    ] {
+        let Some(bytes) = corpus_file(path) else { return println!("skipped: there is no corpus of media") };
+        let head = packed::head(&bytes).expect("a whole head");
+        assert_eq!((head.length, head.timestamp), (length, ticks), "{path}");
+        assert_eq!(bytes[head.length..head.length + 2], kind, "{path}");
+    }
+    if let Some(bytes) = corpus_file("androidx-media/webvtt/with_x-timestamp-map_header") {
+        let local = std::time::Duration::from_millis(4_276_443);
+        assert_eq!(
+            webvtt::TimestampMap::read(&bytes),
+            Some(webvtt::TimestampMap { mpegts: 384_879_885, local })
+        );
+    }
 }

@@ -7,6 +7,7 @@
 //! - [`ts::Scanner`] and [`mp4::Scanner`] find the timestamps at the start of a segment while its
 //!   bytes arrive, in pieces of any size.
 //! - [`mp4::interleave::Interleaver`] cuts long fragments of muxed MP4, so that players can follow.
+//! - [`packed::head`] and [`webvtt::TimestampMap`] do the same for packed audio and for subtitles.
 //! - [`framing::check`] is a cheap test of a whole segment that came from strangers.
 //!
 //! Segments that are encrypted as a whole (METHOD=AES-128) have to be decrypted first.
@@ -14,8 +15,10 @@
 mod boxes;
 pub mod framing;
 pub mod mp4;
+pub mod packed;
 mod sniff;
 pub mod ts;
+pub mod webvtt;
 
 pub use sniff::Kind;
 

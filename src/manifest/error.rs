@@ -8,8 +8,8 @@ pub enum ManifestError {
     /// There is nothing to read.
     #[error("not an HLS playlist: it is empty")]
     Empty,
-    /// The header that RFC 8216bis 4.4.1.1 requires is missing. A playlist whose head was cut off
-    /// is refused too, since it has lost its media sequence: guessing would mix up segments.
+    /// The header that RFC 8216bis 4.4.1.1 requires is missing, and no other tag of HLS stands in
+    /// its place.
     #[error("not an HLS playlist: no #EXTM3U on the first line (it starts with `{start}`)")]
     NoHeader {
         /// What stands there instead, shortened.
@@ -24,6 +24,10 @@ pub enum ManifestError {
     /// A segment, initialisation segment or key whose address makes no URL.
     #[error("line {line}: `{uri}` is not a usable URI: {source}")]
     BadUri { line: usize, uri: String, source: url::ParseError },
+    /// A delta update leaves out segments that the playlist before it does not have either. The
+    /// whole playlist has to be loaded.
+    #[error("line {line}: the delta update builds on segment {sequence}, which is not known")]
+    DeltaWithoutBase { line: usize, sequence: i64 },
 }
 
 /// At most the first 60 characters, for messages.

@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::{DateRange, Edge, Key, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
+
 /// A media playlist as it was at one load: RFC 8216bis 4.4.3.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MediaPlaylist {
     /// Where the playlist came from; relative addresses have been resolved against it.
     pub url: Url,
+    /// EXT-X-VERSION; 1 where it is missing. Nothing is refused because of it: what a version
+    /// added is read wherever it stands.
+    pub version: u32,
     /// EXT-X-TARGETDURATION; the longest segment's duration where that is missing.
     pub target_duration: Duration,
     /// EXT-X-MEDIA-SEQUENCE. The RFC has no negative numbers, but packagers and browsers do.
@@ -21,12 +26,64 @@ pub struct MediaPlaylist {
     pub playlist_type: Option<PlaylistType>,
     /// EXT-X-ENDLIST is there: nothing will be added.
     pub ended: bool,
+    /// EXT-X-INDEPENDENT-SEGMENTS: each segment can be decoded by itself.
+    pub independent_segments: bool,
+    /// EXT-X-I-FRAMES-ONLY: each segment is one key frame, and lasts until the next.
+    pub i_frames_only: bool,
     /// EXT-X-START: where playback should begin.
     pub start_offset: Option<StartOffset>,
-    /// HOLD-BACK of EXT-X-SERVER-CONTROL: how far from the end live playback should begin.
-    pub hold_back: Option<Duration>,
+    pub server_control: ServerControl,
+    /// PART-TARGET of EXT-X-PART-INF: the longest a part takes.
+    pub part_target: Option<Duration>,
+    /// EXT-X-SKIP, where the playlist before this one was not at hand to fill it in: so many
+    /// segments from `media_sequence` on are not in `segments`.
+    pub skipped: u64,
     /// In the order of the playlist.
     pub segments: Vec<Segment>,
+    /// The parts after the last segment.
+    pub open: Option<OpenSegment>,
+    pub preload_hints: Vec<PreloadHint>,
+    pub rendition_reports: Vec<RenditionReport>,
+    /// In the order in which they first appear.
+    pub date_ranges: Vec<DateRange>,
+}
+
+impl MediaPlaylist {
+    /// A playlist that lists nothing.
+    pub fn new(url: Url) -> Self {
+        Self {
+            url,
+            version: 1,
+            target_duration: Duration::ZERO,
+            media_sequence: 0,
+            discontinuity_sequence: 0,
+            playlist_type: None,
+            ended: false,
+            independent_segments: false,
+            i_frames_only: false,
+            start_offset: None,
+            server_control: ServerControl::default(),
+            part_target: None,
+            skipped: 0,
+            segments: Vec::new(),
+            open: None,
+            preload_hints: Vec::new(),
+            rendition_reports: Vec::new(),
+            date_ranges: Vec::new(),
+        }
+    }
+
+    /// How far the playlist lists.
+    pub fn edge(&self) -> Edge {
+        let next = |last: &Segment| last.sequence + 1;
+        Edge::new(self.segments.last().map_or(self.media_sequence, next), self.open.as_ref())
+    }
+
+    /// The segment with this media sequence number.
+    pub fn segment(&self, sequence: i64) -> Option<&Segment> {
+        let index = sequence.checked_sub(self.segments.first()?.sequence)?;
+        self.segments.get(usize::try_from(index).ok()?)
+    }
 }
 
 /// EXT-X-PLAYLIST-TYPE.
@@ -62,15 +119,20 @@ pub struct Segment {
     pub discontinuity_sequence: u64,
     /// The initialisation segment, shared by all segments that it applies to.
     pub init: Option<Arc<Init>>,
-    /// How the segment is encrypted, shared likewise; None: it is not.
+    /// How the segment is encrypted, shared likewise; None: it is not. Of several key formats the
+    /// one that needs no DRM system, or else the last.
     pub key: Option<Arc<Key>>,
-    /// Wall clock at the segment's start, since 1970-01-01 UTC; counted on from the last
-    /// EXT-X-PROGRAM-DATE-TIME up to the next discontinuity.
+    /// The keys of all formats, one for each DRM system, in the order of the playlist.
+    pub keys: Arc<[Arc<Key>]>,
+    /// Wall clock at the segment's start, since 1970-01-01 UTC; counted from the nearest
+    /// EXT-X-PROGRAM-DATE-TIME between the same discontinuities.
     pub program_date_time: Option<Duration>,
     /// EXT-X-GAP: there is no media, do not fetch.
     pub gap: bool,
     /// EXT-X-BITRATE in kbit/s, without container overhead.
     pub bitrate: Option<u64>,
+    /// The parts that make up the segment; servers list them only near the live edge.
+    pub parts: Vec<Part>,
 }
 
 /// A range of bytes.
@@ -94,28 +156,4 @@ pub struct Init {
     pub byte_range: Option<ByteRange>,
     /// How the initialisation segment is encrypted; None: it is not.
     pub key: Option<Arc<Key>>,
-}
-
-/// EXT-X-KEY: RFC 8216bis 4.4.4.4. Where several key formats apply to a segment, this is the one
-/// of format `identity`, since the others need a DRM system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    pub method: KeyMethod,
-    /// Where the key is; None where URI is missing. Not always something to fetch (`skd:`, `data:`).
-    pub uri: Option<Url>,
-    /// None: the segment's media sequence number as a big-endian 128-bit integer.
-    pub iv: Option<[u8; 16]>,
-    /// KEYFORMAT; `identity` where it is missing.
-    pub keyformat: String,
-}
-
-/// METHOD of a key; NONE is the absence of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyMethod {
-    /// Whole segments, AES-128 CBC with PKCS#7 padding.
-    Aes128,
-    SampleAes,
-    SampleAesCtr,
-    /// As written.
-    Other(String),
 }

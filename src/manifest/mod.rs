@@ -4,21 +4,32 @@
 //!
 //! [`parse`] turns the body of a playlist into a [`Manifest`]: either a [`Presentation`] (the
 //! choice of variants and renditions) or a [`MediaPlaylist`] (the segments of one of them). A
-//! [`Timeline`] then keeps the segments of a media playlist in place while a live one is reloaded.
+//! [`Timeline`] then keeps the segments of a media playlist in place while a live one is reloaded,
+//! and [`Refresh`] says when to reload it, and with which address.
 //!
 //! Playlists come from anybody, so the reader takes every leniency that players agree on, does a
 //! bounded amount of work, linear in the input, and never panics.
 
+mod date_range;
 mod error;
 mod hls;
+mod keys;
+mod low_latency;
 mod media;
 mod presentation;
+mod steering;
 mod timeline;
 
+pub use date_range::{Asset, Cue, DateRange, Interstitial};
 pub use error::ManifestError;
-pub use hls::{Variables, parse, parse_with};
-pub use media::{ByteRange, Init, Key, KeyMethod, MediaPlaylist, PlaylistType, Segment, StartOffset};
-pub use presentation::{Presentation, Rendition, RenditionKind, Resolution, Variant};
+pub use hls::{Directives, Refresh, Reload, Skip, Variables, Wishes, parse, parse_reload, parse_with};
+pub use keys::{IDENTITY, Key, KeyMethod};
+pub use low_latency::{Edge, HintKind, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
+pub use media::{ByteRange, Init, MediaPlaylist, PlaylistType, Segment, StartOffset};
+pub use presentation::{
+    ContentSteering, Presentation, Rendition, RenditionKind, Resolution, SessionContent, SessionData, Variant,
+};
+pub use steering::{PathwayClone, Replacement, SteeringError, SteeringManifest};
 pub use timeline::{Change, PlacedSegment, Timeline, TimelineError};
 
 /// Most bytes of a playlist that are read: ten times what a day of 2 s segments takes.

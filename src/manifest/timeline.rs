@@ -2,17 +2,16 @@
 
 //! Where the segments of a media playlist are on the presentation's timeline, across reloads.
 
+mod position;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{MediaPlaylist, PlaylistType, Segment, StartOffset};
+use super::{Edge, MAX_SEGMENTS, MediaPlaylist, OpenSegment, PlaylistType, Segment};
 
 /// Shortest wait between two loads of a playlist, whatever it says: a target duration of zero must
 /// not make a player hammer the server.
 const MIN_RELOAD_DELAY: Duration = Duration::from_millis(500);
-
-/// How many target durations from the end live playback begins: RFC 8216bis 6.3.3.
-const HOLD_BACK_TARGETS: u32 = 3;
 
 /// A segment in its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,10 +66,8 @@ pub struct Timeline {
     end: Duration,
     numbering: Numbering,
     ended: bool,
-    playlist_type: Option<PlaylistType>,
-    target_duration: Duration,
-    start_offset: Option<StartOffset>,
-    hold_back: Option<Duration>,
+    /// The last load without its segments.
+    latest: MediaPlaylist,
 }
 
 /// How segments get their numbers. Browsers decide it when they first see the presentation, and
@@ -113,19 +110,16 @@ impl Timeline {
         Self::starting_at(place, self.numbering, playlist)
     }
 
-    fn starting_at(start: Duration, numbering: Numbering, playlist: MediaPlaylist) -> Self {
+    fn starting_at(start: Duration, numbering: Numbering, mut playlist: MediaPlaylist) -> Self {
+        let segments = std::mem::take(&mut playlist.segments);
         let mut timeline = Self {
-            segments: VecDeque::with_capacity(playlist.segments.len()),
+            segments: VecDeque::with_capacity(segments.len()),
             end: start,
             numbering,
-            ended: false,
-            playlist_type: None,
-            target_duration: Duration::ZERO,
-            start_offset: None,
-            hold_back: None,
+            ended: playlist.ended,
+            latest: playlist,
         };
-        timeline.take_header(&playlist);
-        for segment in playlist.segments {
+        for segment in segments {
             timeline.append(segment);
         }
         timeline
@@ -138,8 +132,7 @@ impl Timeline {
         let Some(first) = playlist.segments.first() else {
             // A live playlist may be empty before its first segment.
             return if self.segments.is_empty() {
-                self.take_header(&playlist);
-                Ok(Change::Unchanged)
+                Ok(self.extend(playlist, i64::MIN))
             } else {
                 Err(TimelineError::Empty)
             };
@@ -164,10 +157,13 @@ impl Timeline {
             self.extend(playlist, i64::MIN);
             return Ok(Change::Restarted);
         }
-        if last_sequence < newest {
+        let older = last_sequence == newest && !playlist.ended && playlist.edge() < self.edge();
+        if last_sequence < newest || older {
             return Ok(Change::Unchanged);
         }
-        while self.segments.front().is_some_and(|placed| placed.segment.sequence < first_sequence) {
+        // A delta update leaves out what is known.
+        let still_listed = if playlist.skipped > 0 { playlist.media_sequence } else { first_sequence };
+        while self.segments.front().is_some_and(|placed| placed.segment.sequence < still_listed) {
             self.segments.pop_front();
         }
         Ok(self.extend(playlist, newest))
@@ -197,7 +193,7 @@ impl Timeline {
 
     /// Whether more segments may come.
     pub fn is_live(&self) -> bool {
-        !self.ended && self.playlist_type != Some(PlaylistType::Vod)
+        !self.ended && self.latest.playlist_type != Some(PlaylistType::Vod)
     }
 
     /// How long the presentation is, once that is settled.
@@ -207,33 +203,33 @@ impl Timeline {
 
     /// EXT-X-TARGETDURATION of the last load.
     pub fn target_duration(&self) -> Duration {
-        self.target_duration
+        self.latest.target_duration
     }
 
-    /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
-    ///
-    /// Live: at the start of a segment, no closer to the end than HOLD-BACK or three target
-    /// durations. Otherwise: at EXT-X-START or at the beginning.
-    pub fn start_position(&self) -> Duration {
-        let (start, end) = self.window();
-        let asked = self.start_offset.map(|offset| {
-            // In range: a window is some 500 years at most.
-            let distance = Duration::try_from_secs_f64(offset.seconds.abs()).unwrap_or(Duration::MAX);
-            let position = match offset.seconds < 0.0 {
-                true => end.saturating_sub(distance),
-                false => start.saturating_add(distance),
-            };
-            position.clamp(start, end)
-        });
-        if !self.is_live() {
-            // At the very end there would be nothing to play.
-            return asked.filter(|position| *position < end).unwrap_or(start);
-        }
-        let hold_back = self.hold_back.unwrap_or(self.target_duration * HOLD_BACK_TARGETS);
-        let latest = end.saturating_sub(hold_back);
-        let position = asked.map_or(latest, |asked| asked.min(latest));
-        let after = self.segments.partition_point(|placed| placed.start <= position);
-        after.checked_sub(1).map_or(start, |index| self.segments[index].start)
+    /// The last load, without its segments: what the server can do, hints, reports, date ranges.
+    pub fn latest(&self) -> &MediaPlaylist {
+        &self.latest
+    }
+
+    /// The segment in progress, and its start on the timeline.
+    pub fn open(&self) -> Option<(Duration, &OpenSegment)> {
+        // Once the segment is whole, its parts are history.
+        self.latest
+            .open
+            .as_ref()
+            .filter(|open| open.sequence == self.edge().sequence)
+            .map(|open| (self.end, open))
+    }
+
+    /// How far the playlist lists.
+    pub fn edge(&self) -> Edge {
+        let next = |last: &PlacedSegment| last.segment.sequence + 1;
+        Edge::new(self.segments.back().map_or(self.latest.media_sequence, next), self.latest.open.as_ref())
+    }
+
+    /// End of the last part, or of the last segment where there are none beyond it.
+    pub fn live_edge(&self) -> Duration {
+        self.open().map_or(self.end, |(start, open)| start.saturating_add(open.duration()))
     }
 
     /// How long to wait before the next load, where `changed` tells whether the last one brought
@@ -243,26 +239,20 @@ impl Timeline {
     /// than the target duration with some packagers; otherwise in half a target duration.
     pub fn reload_delay(&self, changed: bool) -> Duration {
         let delay = match self.segments.back() {
-            Some(last) if changed => last.segment.duration.min(self.target_duration),
-            _ => self.target_duration / 2,
+            Some(last) if changed => last.segment.duration.min(self.latest.target_duration),
+            _ => self.latest.target_duration / 2,
         };
         delay.max(MIN_RELOAD_DELAY)
     }
 
-    fn take_header(&mut self, playlist: &MediaPlaylist) {
-        self.ended |= playlist.ended;
-        self.playlist_type = playlist.playlist_type;
-        self.target_duration = playlist.target_duration;
-        self.start_offset = playlist.start_offset;
-        self.hold_back = playlist.hold_back;
-    }
-
     /// Takes the segments newer than `newest`, and the addresses of those known: a playlist may
     /// sign them anew with each load. Durations stay, or else the timeline would shift.
-    fn extend(&mut self, playlist: MediaPlaylist, newest: i64) -> Change {
-        self.take_header(&playlist);
+    fn extend(&mut self, mut playlist: MediaPlaylist, newest: i64) -> Change {
+        let segments = std::mem::take(&mut playlist.segments);
+        self.ended |= playlist.ended;
+        self.latest = playlist;
         let mut appended = 0;
-        for segment in playlist.segments {
+        for segment in segments {
             if segment.sequence > newest {
                 self.append(segment);
                 appended += 1;
@@ -281,6 +271,9 @@ impl Timeline {
         let placed = PlacedSegment { number, start: self.end, segment };
         self.end = placed.end();
         self.segments.push_back(placed);
+        if self.segments.len() > MAX_SEGMENTS {
+            self.segments.pop_front();
+        }
     }
 
     fn by_sequence(&self, sequence: i64) -> Option<&PlacedSegment> {
@@ -297,7 +290,7 @@ impl Timeline {
     /// Addresses and durations cannot show it: the first may be signed anew, the second are often
     /// all the same.
     fn contradicts(&self, playlist: &MediaPlaylist) -> bool {
-        let tolerance = self.target_duration.max(playlist.target_duration);
+        let tolerance = self.latest.target_duration.max(playlist.target_duration);
         let newest = playlist.segments.iter().rev().find_map(|new| {
             let known = self.by_sequence(new.sequence)?.segment.program_date_time?;
             Some(known.abs_diff(new.program_date_time?))
@@ -341,7 +334,7 @@ impl Timeline {
         let (start, end) = self.window();
         let mean = match u32::try_from(self.segments.len()) {
             Ok(known @ 1..) => (end - start) / known,
-            _ => self.target_duration,
+            _ => self.latest.target_duration,
         };
         mean.saturating_mul(count.try_into().unwrap_or(u32::MAX))
     }

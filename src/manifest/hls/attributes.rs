@@ -2,18 +2,28 @@
 
 //! Attribute lists: RFC 8216bis 4.2.
 
+use std::time::Duration;
+
+use url::Url;
+
+use super::addresses::Addresses;
+use super::values;
+
+/// Most attributes of a tag; the RFC knows some twenty.
+const MAX_ATTRIBUTES: usize = 1_000;
+
 /// The attributes of one tag.
 ///
 /// Lenient where playlists are sloppy: spaces round names and values, a quote that is never
 /// closed (it ends with the line), attributes without a value (left out) and empty ones (as good
-/// as absent). Of an attribute that comes twice, the last counts, as in browsers.
+/// as absent). What comes after [`MAX_ATTRIBUTES`] is left out. Of an attribute that comes twice, the last counts, as in browsers.
 pub(super) struct Attributes<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Attributes<'a> {
     pub fn parse(text: &'a str) -> Self {
         let mut list = Vec::new();
         let mut rest = text;
-        while let Some(end) = rest.find(['=', ',']) {
+        while let Some(end) = rest.find(['=', ',']).filter(|_| list.len() < MAX_ATTRIBUTES) {
             let (name, tail) = (rest[..end].trim(), &rest[end + 1..]);
             if rest.as_bytes()[end] == b',' {
                 rest = tail;
@@ -35,6 +45,16 @@ impl<'a> Attributes<'a> {
         Self(list)
     }
 
+    /// Names and values in the order of the tag.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().copied()
+    }
+
+    /// Whether it is there, and be it empty.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| *n == name)
+    }
+
     /// The value without its quotes; None where it is absent or empty.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         self.0
@@ -47,6 +67,19 @@ impl<'a> Attributes<'a> {
 
     pub fn owned(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_owned)
+    }
+
+    pub fn seconds(&self, name: &str) -> Option<Duration> {
+        self.get(name).and_then(values::seconds)
+    }
+
+    pub fn unsigned(&self, name: &str) -> Option<u64> {
+        self.get(name).and_then(values::unsigned)
+    }
+
+    /// The URL; None where it is absent or makes none.
+    pub fn url(&self, name: &str, addresses: &Addresses) -> Option<Url> {
+        addresses.optional(self.get(name)?)
     }
 
     /// Whether the value is YES; some packagers write it in lower case.

@@ -1,54 +1,134 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! HLS text -> model, step by step: [`lexer`] cuts the text into tags and URIs, [`variables`] puts
-//! in what is defined elsewhere, [`values`] and [`attributes`] read what a tag says, and [`media`]
-//! or [`multivariant`] put it together.
+//! in what is defined elsewhere, [`values`], [`attributes`] and [`addresses`] read what a tag says, and [`media`]
+//! or [`multivariant`] put it together. The other way, [`refresh`] says when to load a live
+//! playlist again, and [`delivery`] what to ask of the server.
 
+mod addresses;
 mod attributes;
+mod date_range;
+mod delivery;
+mod keys;
 mod lexer;
+mod low_latency;
 mod media;
 mod multivariant;
+mod refresh;
 mod values;
 mod variables;
 
 use url::Url;
 
+pub use delivery::{Directives, Skip};
+pub use refresh::{Refresh, Reload, Wishes};
 pub use variables::Variables;
 
-use super::error::shorten;
-use super::{Manifest, ManifestError, Presentation};
+use attributes::Attributes;
+use lexer::{Line, Tag};
+use variables::Scope;
+
+use super::{Manifest, ManifestError, MediaPlaylist, Presentation};
 
 /// Reads a playlist of either kind that was loaded from `base` (after redirects).
 pub fn parse(base: &Url, body: &[u8]) -> Result<Manifest, ManifestError> {
-    parse_with(base, body, &Variables::new())
+    read(base, body, &Variables::new(), None)
 }
 
 /// Reads a playlist that may import variables: those of the [`Presentation`] that named it.
 ///
 /// [`Presentation`]: crate::manifest::Presentation
 pub fn parse_with(base: &Url, body: &[u8], imports: &Variables) -> Result<Manifest, ManifestError> {
-    let mut entries = lexer::entries(body)?;
-    let variables = variables::substitute(base, imports, &mut entries)?;
-    if is_multivariant(&entries) {
-        let presentation = multivariant::read(base, &entries);
-        Ok(Manifest::Multivariant(Presentation { variables, ..presentation }))
-    } else {
-        media::read(base, &entries).map(Manifest::Media)
+    read(base, body, imports, None)
+}
+
+/// Reads a reload of `previous`, which may be a delta update (EXT-X-SKIP). What comes out is the
+/// whole playlist.
+///
+/// [`ManifestError::DeltaWithoutBase`] means that the whole playlist has to be loaded.
+pub fn parse_reload(
+    base: &Url,
+    body: &[u8],
+    imports: &Variables,
+    previous: &MediaPlaylist,
+) -> Result<Manifest, ManifestError> {
+    read(base, body, imports, Some(previous))
+}
+
+fn read(
+    base: &Url,
+    body: &[u8],
+    imports: &Variables,
+    previous: Option<&MediaPlaylist>,
+) -> Result<Manifest, ManifestError> {
+    let text = lexer::text(body)?;
+    let lines = lexer::lines(&text)?;
+    lexer::check_size(lines.clone())?;
+    let survey = Survey::of(lines.clone());
+
+    let mut scope = Scope::new(base, imports);
+    let mut multivariant = multivariant::Reader::new(base);
+    let mut media = media::Reader::new(base, survey.numbers, previous);
+    for (number, line) in lines {
+        match Line::read(&scope.expand(line, number)?) {
+            Some(Line::Tag(Tag { name: "EXT-X-DEFINE", value })) => scope.define(&Attributes::parse(value)),
+            Some(Line::Tag(tag)) if survey.is_multivariant() => multivariant.tag(tag, number),
+            Some(Line::Uri(uri)) if survey.is_multivariant() => multivariant.uri(uri),
+            Some(Line::Tag(tag)) => media.tag(tag, number)?,
+            Some(Line::Uri(uri)) => media.uri(uri, number)?,
+            None => {}
+        }
     }
+    Ok(if survey.is_multivariant() {
+        Manifest::Multivariant(Presentation { variables: scope.variables, ..multivariant.finish() })
+    } else {
+        Manifest::Media(media.finish())
+    })
 }
 
-/// RFC 8216bis 4.1 forbids tags of both kinds in one playlist. Where they are mixed all the same,
-/// what plays wins: a list of segments is a media playlist whatever else stands in it.
-fn is_multivariant(entries: &[lexer::Entry]) -> bool {
-    let tags = || entries.iter().flat_map(|entry| &entry.tags);
-    let has = |names: &[&str]| tags().any(|tag| names.contains(&tag.name()));
-    has(&["EXT-X-STREAM-INF", "EXT-X-I-FRAME-STREAM-INF", "EXT-X-MEDIA"])
-        && !has(&["EXTINF", "EXT-X-TARGETDURATION"])
+/// What has to be known before the first line is read.
+#[derive(Default)]
+struct Survey {
+    /// An address stands behind an EXTINF.
+    segments: bool,
+    /// An address stands behind an EXT-X-STREAM-INF.
+    variants: bool,
+    /// Tags that belong to one kind, whether or not an address follows.
+    target_duration: bool,
+    offers: bool,
+    numbers: media::Numbers,
 }
 
-/// Resolves the address on `line` against the playlist's own.
-fn resolve(base: &Url, uri: &str, line: usize) -> Result<Url, ManifestError> {
-    base.join(uri).map_err(|source| ManifestError::BadUri { line, uri: shorten(uri), source })
+impl Survey {
+    fn of<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Self {
+        let mut survey = Self::default();
+        let (mut extinf, mut stream_inf) = (false, false);
+        for (_, line) in lines {
+            match Line::read(line) {
+                Some(Line::Tag(tag)) => match tag.name {
+                    "EXTINF" => extinf = true,
+                    "EXT-X-STREAM-INF" => (survey.offers, stream_inf) = (true, true),
+                    "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-MEDIA" => survey.offers = true,
+                    // Some write it without a number into multivariant playlists.
+                    "EXT-X-TARGETDURATION" => survey.target_duration |= values::seconds(tag.value).is_some(),
+                    _ => survey.numbers.take(tag),
+                },
+                Some(Line::Uri(_)) => {
+                    survey.variants |= stream_inf;
+                    survey.segments |= extinf && !stream_inf;
+                    (extinf, stream_inf) = (false, false);
+                }
+                None => {}
+            }
+        }
+        survey
+    }
+
+    /// RFC 8216bis 4.1 forbids tags of both kinds in one playlist. Where they are mixed all the
+    /// same, what can be played counts, segments first.
+    fn is_multivariant(&self) -> bool {
+        self.offers && !self.segments && (self.variants || !self.target_duration)
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ pub(super) fn unsigned(text: &str) -> Option<u64> {
     integer(text)?.try_into().ok()
 }
 
+/// EXT-X-VERSION; 1 where it says nothing.
+pub(super) fn version(text: &str) -> u32 {
+    unsigned(text).and_then(|version| version.try_into().ok()).unwrap_or(1)
+}
+
 /// Seconds; a negative number is zero.
 pub(super) fn seconds(text: &str) -> Option<Duration> {
     decimal(text).map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, MAX_SECONDS)))
@@ -59,7 +64,8 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
 /// `length[@offset]`; an offset that is left out is `implicit`.
 pub(super) fn byte_range(text: &str, implicit: u64) -> Option<ByteRange> {
     let (length, offset) = match text.split_once('@') {
-        Some((length, offset)) => (unsigned(length)?, unsigned(offset)?),
+        Some((length, offset)) if !offset.trim().is_empty() => (unsigned(length)?, unsigned(offset)?),
+        Some((length, _)) => (unsigned(length)?, implicit),
         None => (unsigned(text)?, implicit),
     };
     offset.checked_add(length)?;
@@ -72,11 +78,23 @@ pub(super) fn initialisation_vector(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(digits, 16).ok().map(u128::to_be_bytes)
 }
 
+/// Any number of bytes: `0x` and pairs of hexadecimal digits.
+pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?.as_bytes();
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
+        _ => None,
+    };
+    digits.chunks(2).map(pair).collect()
+}
+
 pub(super) fn key_method(text: &str) -> KeyMethod {
     match text {
         "AES-128" => KeyMethod::Aes128,
+        "AES-256" => KeyMethod::Aes256,
         "SAMPLE-AES" => KeyMethod::SampleAes,
-        "SAMPLE-AES-CTR" => KeyMethod::SampleAesCtr,
+        "SAMPLE-AES-CTR" | "SAMPLE-AES-CENC" => KeyMethod::SampleAesCtr,
         other => KeyMethod::Other(other.to_owned()),
     }
 }
@@ -192,6 +210,7 @@ mod tests {
     fn byte_ranges() {
         assert_eq!(byte_range("10@20", 5), Some(ByteRange { offset: 20, length: 10 }));
         assert_eq!(byte_range("10", 5), Some(ByteRange { offset: 5, length: 10 }));
+        assert_eq!(byte_range("10@", 5), Some(ByteRange { offset: 5, length: 10 }));
         for text in ["", "@", "x@1", "1@x", "-1@0", "1@-1"] {
             assert_eq!(byte_range(text, 0), None, "{text:?}");
         }

@@ -1,77 +1,69 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! EXT-X-DEFINE: RFC 8216bis 4.4.2.3. Variables are put into the raw text before anything reads
+//! EXT-X-DEFINE: RFC 8216bis 4.4.2.3. Variables are put into the raw line before anything reads
 //! it, so that no other module has to know of them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use url::Url;
 
 use super::attributes::Attributes;
-use super::lexer::Entry;
 use crate::manifest::{MAX_BYTES, ManifestError};
 
 /// Variables by name.
 pub type Variables = BTreeMap<String, String>;
 
-/// Replaces `{$name}` in `entries` by what is defined before it, and gives all that was defined.
-/// References to unknown names stay as they are.
-pub(super) fn substitute(
-    base: &Url,
-    imports: &Variables,
-    entries: &mut [Entry],
-) -> Result<Variables, ManifestError> {
-    let query: Variables = base.query_pairs().into_owned().collect();
-    let mut known = Known { variables: Variables::new(), budget: MAX_BYTES };
-    for entry in entries {
-        for tag in &mut entry.tags {
-            known.put_into(&mut tag.text, tag.line)?;
-            if tag.name() == "EXT-X-DEFINE" {
-                known.variables.extend(definition(&query, imports, &Attributes::parse(tag.value())));
-            }
-        }
-        if let Some(uri) = &mut entry.uri {
-            known.put_into(uri, entry.line)?;
-        }
-    }
-    Ok(known.variables)
-}
-
-fn definition(query: &Variables, imports: &Variables, attributes: &Attributes) -> Option<(String, String)> {
-    let (name, value) = if let Some(name) = attributes.get("NAME") {
-        (name, attributes.get("VALUE").unwrap_or_default().to_owned())
-    } else if let Some(name) = attributes.get("IMPORT") {
-        (name, imports.get(name)?.clone())
-    } else {
-        let name = attributes.get("QUERYPARAM")?;
-        (name, query.get(name)?.clone())
-    };
-    // A query can hold what would end a quoted string or a line.
-    Some((name.to_owned(), value.replace(['"', '\r', '\n'], "")))
-}
-
-struct Known {
-    variables: Variables,
+/// What is defined so far, while a playlist is read from its start to its end.
+pub(super) struct Scope<'a> {
+    pub variables: Variables,
+    imports: &'a Variables,
+    query: Variables,
     /// Bytes that may still be written: definitions can double each other's length, so what they
     /// yield has to be bounded like the input.
     budget: usize,
 }
 
-impl Known {
-    fn put_into(&mut self, text: &mut String, line: usize) -> Result<(), ManifestError> {
+impl<'a> Scope<'a> {
+    /// For a playlist loaded from `base` that may import `imports`.
+    pub fn new(base: &Url, imports: &'a Variables) -> Self {
+        let query = base.query_pairs().into_owned().collect();
+        Self { variables: Variables::new(), imports, query, budget: MAX_BYTES }
+    }
+
+    /// Takes the attributes of an EXT-X-DEFINE. One that imports what is not there defines nothing.
+    pub fn define(&mut self, attributes: &Attributes) {
+        let definition = || {
+            let (name, value) = if let Some(name) = attributes.get("NAME") {
+                (name, attributes.get("VALUE").unwrap_or_default())
+            } else if let Some(name) = attributes.get("IMPORT") {
+                (name, self.imports.get(name)?.as_str())
+            } else {
+                let name = attributes.get("QUERYPARAM")?;
+                (name, self.query.get(name)?.as_str())
+            };
+            // A query can hold what would end a quoted string or a line.
+            Some((name.to_owned(), value.replace(['"', '\r', '\n'], "")))
+        };
+        self.variables.extend(definition());
+    }
+
+    /// Replaces `{$name}` by what is defined. References to unknown names stay as they are.
+    pub fn expand<'t>(&mut self, text: &'t str, line: usize) -> Result<Cow<'t, str>, ManifestError> {
+        let mut text = Cow::Borrowed(text);
         // Twice, as a value may name a variable that is defined after it.
         for _ in 0..2 {
             if self.variables.is_empty() || !text.contains("{$") {
                 break;
             }
             let too_many = ManifestError::TooMany { line, what: "bytes of variables", limit: MAX_BYTES };
-            *text = self.expand(text).ok_or(too_many)?;
+            text = Cow::Owned(self.expand_once(&text).ok_or(too_many)?);
         }
-        Ok(())
+        Ok(text)
     }
 
     /// None: the budget is used up.
-    fn expand(&mut self, text: &str) -> Option<String> {
+    fn expand_once(&mut self, text: &str) -> Option<String> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{$") {
@@ -96,15 +88,24 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer;
+    use super::super::lexer::{Line, Tag, lines};
     use super::*;
 
     /// The URIs of a playlist loaded from `base`, where `x` can be imported.
     fn uris(base: &str, text: &str) -> Result<Vec<String>, ManifestError> {
-        let mut entries = lexer::entries(text.as_bytes())?;
         let imports = Variables::from([("x".to_owned(), "imported".to_owned())]);
-        substitute(&Url::parse(base).expect("a URL"), &imports, &mut entries)?;
-        Ok(entries.into_iter().filter_map(|entry| entry.uri).collect())
+        let mut scope = Scope::new(&Url::parse(base).expect("a URL"), &imports);
+        let mut uris = Vec::new();
+        for (number, line) in lines(text)? {
+            match Line::read(&scope.expand(line, number)?) {
+                Some(Line::Tag(Tag { name: "EXT-X-DEFINE", value })) => {
+                    scope.define(&Attributes::parse(value));
+                }
+                Some(Line::Uri(uri)) => uris.push(uri.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(uris)
     }
 
     #[test]

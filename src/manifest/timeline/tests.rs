@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
+use crate::manifest::{Part, ServerControl, StartOffset};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -18,20 +19,17 @@ fn live(first: i64, count: i64) -> MediaPlaylist {
         discontinuity_sequence: 0,
         init: None,
         key: None,
+        keys: Default::default(),
         program_date_time: None,
         gap: false,
         bitrate: None,
+        parts: Vec::new(),
     });
     MediaPlaylist {
         segments: segments.collect(),
-        url,
         target_duration: 6 * SECOND,
         media_sequence: first,
-        discontinuity_sequence: 0,
-        playlist_type: None,
-        ended: false,
-        start_offset: None,
-        hold_back: None,
+        ..MediaPlaylist::new(url)
     }
 }
 
@@ -164,8 +162,10 @@ fn playback_begins_away_from_the_end() {
     let offset = |seconds| Some(StartOffset { seconds, precise: false });
     assert_eq!(start(live(0, 10)), 42);
     assert_eq!(start(live(0, 2)), 0);
-    assert_eq!(start(MediaPlaylist { hold_back: Some(20 * SECOND), ..live(0, 10) }), 36);
-    assert_eq!(start(MediaPlaylist { hold_back: Some(Duration::ZERO), ..live(0, 10) }), 54);
+    let hold_back =
+        |seconds: u32| ServerControl { hold_back: Some(seconds * SECOND), ..ServerControl::default() };
+    assert_eq!(start(MediaPlaylist { server_control: hold_back(20), ..live(0, 10) }), 36);
+    assert_eq!(start(MediaPlaylist { server_control: hold_back(0), ..live(0, 10) }), 54);
     assert_eq!(start(MediaPlaylist { start_offset: offset(-31.0), ..live(0, 10) }), 24);
     assert_eq!(start(MediaPlaylist { start_offset: offset(-1.0), ..live(0, 10) }), 42);
     assert_eq!(start(MediaPlaylist { start_offset: offset(1e300), ..live(0, 10) }), 42);
@@ -204,6 +204,114 @@ fn other_renditions_share_the_origin() {
     assert_eq!(window(&video.beside(clocked(7, 4, 1_003))), (3, 27));
     let vod = Timeline::new(ended(5, 4));
     assert_eq!(window(&vod.beside(ended(9, 4))), (0, 24));
+}
+
+/// A segment in progress of so many parts of one second; every other begins with a key frame.
+fn open(sequence: i64, parts: usize) -> OpenSegment {
+    let list = live(sequence, 1);
+    let part = |index: usize| Part {
+        url: list.url.clone(),
+        byte_range: None,
+        duration: SECOND,
+        independent: index.is_multiple_of(2),
+        gap: false,
+    };
+    OpenSegment {
+        sequence,
+        discontinuity_sequence: 0,
+        init: None,
+        key: None,
+        keys: Default::default(),
+        program_date_time: None,
+        parts: (0..parts).map(part).collect(),
+    }
+}
+
+/// Segments, and parts of one second beyond.
+fn with_parts(first: i64, count: i64, parts: usize) -> MediaPlaylist {
+    MediaPlaylist {
+        part_target: Some(SECOND),
+        open: (parts > 0).then(|| open(first + count, parts)),
+        ..live(first, count)
+    }
+}
+
+#[test]
+fn parts_lead_beyond_the_last_segment() {
+    let mut timeline = Timeline::new(with_parts(100, 4, 2));
+    let edge = |timeline: &Timeline| {
+        let Edge { sequence, parts } = timeline.edge();
+        (sequence, parts, timeline.live_edge().as_secs())
+    };
+    assert_eq!(edge(&timeline), (104, 2, 26));
+    assert_eq!(timeline.open().map(|(start, open)| (start.as_secs(), open.parts.len())), Some((24, 2)));
+    // No new segment, but a part.
+    assert_eq!(timeline.update(with_parts(100, 4, 3)), Ok(Change::Unchanged));
+    assert_eq!(edge(&timeline), (104, 3, 27));
+    // An older copy takes none away.
+    assert_eq!(timeline.update(with_parts(100, 4, 1)), Ok(Change::Unchanged));
+    assert_eq!(edge(&timeline), (104, 3, 27));
+    assert_eq!(timeline.update(with_parts(101, 4, 0)), Ok(Change::Appended(1)));
+    assert_eq!(edge(&timeline), (105, 0, 30));
+    assert_eq!(timeline.open(), None);
+    // The end may come with fewer parts than there were.
+    assert_eq!(timeline.update(with_parts(101, 4, 1)), Ok(Change::Unchanged));
+    assert_eq!(timeline.update(MediaPlaylist { ended: true, ..live(101, 4) }), Ok(Change::Unchanged));
+    assert!(!timeline.is_live());
+    // Only parts so far.
+    assert_eq!(edge(&Timeline::new(with_parts(7, 0, 2))), (7, 2, 2));
+}
+
+#[test]
+fn low_latency_playback_begins_at_a_key_frame_near_the_edge() {
+    let start = |list: MediaPlaylist| Timeline::new(list).low_latency_start().map(|start| start.as_secs());
+    let held = |seconds: u32, list: MediaPlaylist| MediaPlaylist {
+        server_control: ServerControl { part_hold_back: Some(seconds * SECOND), ..ServerControl::default() },
+        ..list
+    };
+    // Parts at 24, 25, 26, 27; key frames at 24 and 26; three parts back from 28.
+    assert_eq!(start(with_parts(100, 4, 4)), Some(24));
+    assert_eq!(start(held(2, with_parts(100, 4, 4))), Some(26));
+    // Less than two parts is not believed.
+    assert_eq!(start(held(0, with_parts(100, 4, 4))), Some(26));
+    assert_eq!(start(held(5, with_parts(100, 4, 4))), Some(18));
+    assert_eq!(start(held(100, with_parts(100, 4, 4))), Some(0));
+    // The parts of whole segments are places to begin too.
+    let mut list = held(3, with_parts(100, 4, 1));
+    list.segments[3].parts = open(0, 6).parts;
+    assert_eq!(start(list), Some(22));
+    assert_eq!(start(live(100, 4)), None);
+    assert_eq!(start(MediaPlaylist { ended: true, ..with_parts(100, 4, 0) }), None);
+}
+
+#[test]
+fn a_delta_update_keeps_what_it_leaves_out() {
+    let mut timeline = Timeline::new(live(100, 6));
+    let delta = |media_sequence, first: i64, count| MediaPlaylist {
+        media_sequence,
+        skipped: (first - media_sequence) as u64,
+        ..live(first, count)
+    };
+    assert_eq!(timeline.update(delta(101, 104, 3)), Ok(Change::Appended(1)));
+    assert_eq!((numbers(&timeline), window(&timeline)), ((101..=106).collect(), (6, 42)));
+}
+
+#[test]
+fn wall_clock_and_position_are_told_from_each_other() {
+    let timeline = Timeline::new(clocked(0, 4, 1_000));
+    let seconds = Duration::from_secs;
+    assert_eq!(timeline.position_of(seconds(1_007)), Some(seconds(7)));
+    assert_eq!(timeline.clock_at(seconds(7)), Some(seconds(1_007)));
+    // Ahead of what is listed, as announced breaks are.
+    assert_eq!(timeline.position_of(seconds(1_100)), Some(seconds(100)));
+    assert_eq!((timeline.position_of(seconds(999)), timeline.clock_at(seconds(24))), (None, None));
+    assert_eq!(Timeline::new(live(0, 4)).position_of(seconds(1_000)), None);
+    // Across a jump of the clock.
+    let mut list = clocked(0, 4, 1_000);
+    for segment in &mut list.segments[2..] {
+        segment.program_date_time = segment.program_date_time.map(|clock| clock + seconds(500));
+    }
+    assert_eq!(Timeline::new(list).position_of(seconds(1_513)), Some(seconds(13)));
 }
 
 proptest! {

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How long playlists take to read: `cargo bench --no-default-features --bench manifest`.
+//!
+//! m3u8-rs on the same text stands beside it for comparison.
+
+use std::fmt::Write as _;
+
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use gstp2phls::manifest::parse;
+use url::Url;
+
+fn main() {
+    divan::main();
+}
+
+fn base() -> Url {
+    Url::parse("https://cdn.example/live/list.m3u8").expect("a URL")
+}
+
+/// `segments` of an ended playlist, as packagers write them.
+fn plain(segments: usize) -> String {
+    let mut text =
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:7\n#EXT-X-MAP:URI=\"init.mp4\"\n".to_owned();
+    for index in 0..segments {
+        let _ = write!(text, "#EXTINF:6.006,\nsegment-{index:08}.m4s\n");
+    }
+    text + "#EXT-X-ENDLIST\n"
+}
+
+/// Attribute lists that never come to their `=` or their closing quote.
+fn hostile(segments: usize) -> String {
+    "#EXTM3U\n".to_owned()
+        + &"#EXT-X-KEY:METHOD\n#EXT-X-MAP:URI=\"k\n#EXTINF:6,\na.ts\n".repeat(segments)
+        + "="
+}
+
+fn bench(bencher: Bencher, text: &str, read: impl Fn(&[u8])) {
+    bencher.counter(BytesCount::of_str(text)).bench_local(|| read(black_box(text.as_bytes())));
+}
+
+#[divan::bench(args = [1_000, 10_000, 100_000])]
+fn segments(bencher: Bencher, count: usize) {
+    let base = base();
+    bench(bencher, &plain(count), |body| {
+        black_box(parse(&base, body)).expect("a playlist");
+    });
+}
+
+#[divan::bench(args = [10_000, 100_000])]
+fn unclosed_attributes(bencher: Bencher, count: usize) {
+    let base = base();
+    bench(bencher, &hostile(count), |body| {
+        black_box(parse(&base, body)).expect("a playlist");
+    });
+}
+
+/// For comparison: what m3u8-rs takes, which puts no addresses together.
+#[divan::bench(args = [1_000, 10_000, 100_000])]
+fn segments_m3u8_rs(bencher: Bencher, count: usize) {
+    bench(bencher, &plain(count), |body| {
+        black_box(m3u8_rs::parse_media_playlist(body)).expect("a playlist");
+    });
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Places on the timeline: where playback begins, and what the wall clock says there.
+
+use std::time::Duration;
+
+use super::Timeline;
+
+/// How many target durations from the end live playback begins: RFC 8216bis 6.3.3.
+const HOLD_BACK_TARGETS: u32 = 3;
+
+impl Timeline {
+    /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
+    ///
+    /// Live: at the start of a segment, no closer to the end than HOLD-BACK or three target
+    /// durations. Otherwise: at EXT-X-START or at the beginning.
+    pub fn start_position(&self) -> Duration {
+        let (start, end) = self.window();
+        let asked = self.latest.start_offset.map(|offset| {
+            // In range: a window is some 500 years at most.
+            let distance = Duration::try_from_secs_f64(offset.seconds.abs()).unwrap_or(Duration::MAX);
+            let position = match offset.seconds < 0.0 {
+                true => end.saturating_sub(distance),
+                false => start.saturating_add(distance),
+            };
+            position.clamp(start, end)
+        });
+        if !self.is_live() {
+            // At the very end there would be nothing to play.
+            return asked.filter(|position| *position < end).unwrap_or(start);
+        }
+        let hold_back = self.hold_back();
+        let latest = end.saturating_sub(hold_back);
+        let position = asked.map_or(latest, |asked| asked.min(latest));
+        let after = self.segments.partition_point(|placed| placed.start <= position);
+        after.checked_sub(1).map_or(start, |index| self.segments[index].start)
+    }
+
+    /// How far from the end of the last segment playback stays: HOLD-BACK, or three target
+    /// durations.
+    pub fn hold_back(&self) -> Duration {
+        let default = || self.latest.target_duration.saturating_mul(HOLD_BACK_TARGETS);
+        self.latest.server_control.hold_back.unwrap_or_else(default)
+    }
+
+    /// How far from [`Self::live_edge`] playback stays that takes parts: PART-HOLD-BACK, which the
+    /// RFC wants to be two part durations at least and advises to be three (4.4.3.8). None: the
+    /// playlist has no parts.
+    pub fn part_hold_back(&self) -> Option<Duration> {
+        let part = self.latest.part_target?;
+        let asked = self.latest.server_control.part_hold_back;
+        Some(asked.map_or(part.saturating_mul(3), |asked| asked.max(part.saturating_mul(2))))
+    }
+
+    /// Where live playback begins that takes parts: at the start of an independent part or of a
+    /// segment, no closer to the live edge than PART-HOLD-BACK. None: this is not live, or has no
+    /// parts.
+    pub fn low_latency_start(&self) -> Option<Duration> {
+        let latest = self.live_edge().saturating_sub(self.part_hold_back()?);
+        if !self.is_live() || self.latest.start_offset.is_some() {
+            return None;
+        }
+        let mut best = self.at(latest).map_or(self.window().0, |placed| placed.start);
+        let recent = self.segments.iter().rev().map(|placed| (placed.start, &placed.segment.parts));
+        let open = self.open().map(|(start, open)| (start, &open.parts));
+        for (start, parts) in open.into_iter().chain(recent).take_while(|(_, parts)| !parts.is_empty()) {
+            let mut position = start;
+            for part in parts {
+                if part.independent && position <= latest {
+                    best = best.max(position);
+                }
+                position = position.saturating_add(part.duration);
+            }
+        }
+        Some(best)
+    }
+
+    /// Position of a moment of wall clock, since 1970-01-01 UTC: the place of a date range, say.
+    /// None: no segment that is listed has a clock, or the moment is before the timeline's zero.
+    pub fn position_of(&self, clock: Duration) -> Option<Duration> {
+        // The last segment that starts before it, as clocks may jump at discontinuities.
+        let clocked = || self.segments.iter().filter_map(|p| Some((p, p.segment.program_date_time?)));
+        let (placed, start) =
+            clocked().rev().find(|(_, start)| *start <= clock).or_else(|| clocked().next())?;
+        (placed.start.saturating_add(clock)).checked_sub(start)
+    }
+
+    /// Wall clock at `position`, since 1970-01-01 UTC; None where the segment there has none.
+    pub fn clock_at(&self, position: Duration) -> Option<Duration> {
+        let placed = self.at(position)?;
+        placed.segment.program_date_time?.checked_add(position - placed.start)
+    }
+}
