@@ -125,7 +125,8 @@ fn health(shared: &Shared) -> Response<String> {
     if shared.is_stopping() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    plain(StatusCode::OK, "ok\n")
+    // Viewers are served all the same: no reason to send them elsewhere.
+    plain(StatusCode::OK, if shared.is_degraded() { "degraded\n" } else { "ok\n" })
 }
 
 fn page(status: StatusCode, kind: &'static str, body: String) -> Response<String> {

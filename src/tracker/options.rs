@@ -15,6 +15,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use ipnet::IpNet;
 
+use super::cluster::config::ClusterConfig;
 use super::geo;
 use super::server::{AccessConfig, Config, Limits};
 use super::swarms::{LinkLimits, Settings};
@@ -201,6 +202,27 @@ pub struct Options {
           value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub silence: u64,
 
+    /// The Redis or Valkey by which several trackers are one: redis://[USER:PASSWORD@]HOST:PORT, or rediss://;
+    /// may be repeated for a Redis Cluster.
+    #[arg(
+        long,
+        env = "P2PHLS_TRACKER_REDIS",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub redis: Vec<String>,
+
+    /// Whether that is a Redis Cluster.
+    #[arg(long, env = "P2PHLS_TRACKER_REDIS_CLUSTER", value_name = "BOOL", default_value_t = false,
+          num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub redis_cluster: bool,
+
+    /// What all names in Redis begin with.
+    #[arg(long, env = "P2PHLS_TRACKER_REDIS_PREFIX", value_name = "NAME", default_value = "p2phls")]
+    pub redis_prefix: String,
+
     /// Seconds over which viewers are sent away when the tracker stops.
     #[arg(long, env = "P2PHLS_TRACKER_DRAIN", value_name = "SECONDS", default_value_t = 20)]
     pub drain: u64,
@@ -306,6 +328,11 @@ impl Options {
             trusted_proxies: self.trusted_proxy.clone(),
             reload_every: (self.reload > 0).then(|| seconds(self.reload)),
             drain: seconds(self.drain),
+            cluster: (!self.redis.is_empty())
+                .then(|| {
+                    ClusterConfig::new(self.redis.clone(), self.redis_cluster, self.redis_prefix.clone())
+                })
+                .transpose()?,
         })
     }
 }

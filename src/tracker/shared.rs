@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -12,13 +12,15 @@ use rand::seq::SliceRandom;
 use serde::Serialize;
 
 use super::access::Access;
+use super::cluster::mailbox::Mailbox;
+use super::cluster::message::{NodeId, NodeMessage, Sample};
 use super::geo::Watched;
 use super::outbox::{Closed, Outbox};
-use super::place::{Place, Reach};
+use super::place::{Group, Place, Reach};
 use super::server::Config;
-use super::swarms::{Announced, ConnectionId, Counters, Refusal, Swarms};
+use super::swarms::{Announced, ConnectionId, Counters, Delivery, Home, Refusal, Swarms};
 use crate::swarm::ids::InfoHash;
-use crate::swarm::tracker_messages::{Announce, Answer, Extras, ScrapeCounts};
+use crate::swarm::tracker_messages::{Announce, Answer, Extras, ScrapeCounts, TrackerMessage};
 
 /// Where offers go; None for a viewer who has just left.
 pub(super) type Receivers = Vec<Option<Arc<Outbox>>>;
@@ -30,6 +32,10 @@ pub(super) struct Shared {
     state: Mutex<State>,
     errors: AtomicU64,
     refused: AtomicU64,
+    /// What waits for other nodes of the cluster.
+    pub mailbox: Mailbox,
+    /// There should be a cluster, but Redis is away.
+    degraded: AtomicBool,
 }
 
 struct State {
@@ -50,6 +56,9 @@ pub(super) struct Stats {
     pub accepted: u64,
     pub refused: u64,
     pub errors: u64,
+    /// Messages that wait for other nodes of the cluster, and whether Redis is away.
+    pub letters: usize,
+    pub degraded: bool,
 }
 
 /// Counts a connection from an address for as long as it is held.
@@ -72,14 +81,20 @@ impl Drop for AddressPermit {
 
 impl Shared {
     pub fn new(config: Config, atlas: Watched, access: Access) -> Self {
+        let mut swarms = Swarms::new(config.swarms, rand::random());
+        if config.cluster.is_some() {
+            swarms.join_cluster();
+        }
         Self {
             state: Mutex::new(State {
-                swarms: Swarms::new(config.swarms, rand::random()),
+                swarms,
                 outboxes: HashMap::new(),
                 connections: 0,
                 addresses: HashMap::new(),
                 stopping: false,
             }),
+            degraded: AtomicBool::new(config.cluster.is_some()),
+            mailbox: Mailbox::default(),
             config,
             atlas,
             access: RwLock::new(Arc::new(access)),
@@ -145,6 +160,7 @@ impl Shared {
         let mut state = self.lock();
         state.outboxes.remove(&id);
         state.swarms.close(id);
+        self.post(state);
     }
 
     /// Also returns the outboxes that the offers go to: the first to the first, and so on.
@@ -163,10 +179,11 @@ impl Shared {
         let announced = state.swarms.announce(now, id, *place, announce)?;
         let outbox = |id| state.outboxes.get(id).cloned();
         let receivers = announced.receivers.iter().map(outbox).collect();
+        self.post(state);
         Ok((announced, receivers))
     }
 
-    /// Returns the outbox of the viewer who made the offer.
+    /// Returns the outbox of the viewer who made the offer, if it is of this node.
     pub fn answer(
         &self,
         now: Instant,
@@ -175,7 +192,12 @@ impl Shared {
     ) -> Result<Option<Arc<Outbox>>, Refusal> {
         let mut state = self.lock();
         let offerer = state.swarms.answer(now, id, answer)?;
-        Ok(state.outboxes.get(&offerer).cloned())
+        let outbox = match offerer {
+            Home::Here(connection) => state.outboxes.get(&connection).cloned(),
+            Home::There(_) => None,
+        };
+        self.post(state);
+        Ok(outbox)
     }
 
     pub fn scrape(&self, info_hashes: Vec<InfoHash>) -> Vec<(InfoHash, ScrapeCounts)> {
@@ -184,7 +206,9 @@ impl Shared {
     }
 
     pub fn expire(&self, now: Instant) {
-        self.lock().swarms.expire(now);
+        let mut state = self.lock();
+        state.swarms.expire(now);
+        self.post(state);
     }
 
     pub fn count_error(&self) {
@@ -203,7 +227,73 @@ impl Shared {
             accepted: state.connections,
             refused: self.refused.load(Relaxed),
             errors: self.errors.load(Relaxed),
+            letters: self.mailbox.len(),
+            degraded: self.is_degraded(),
         }
+    }
+
+    /// Hands over what other nodes are to be told, in the order in which it came about.
+    fn post(&self, mut state: MutexGuard<'_, State>) {
+        let outgoing = state.swarms.take_outgoing();
+        if !outgoing.is_empty() {
+            self.mailbox.post(outgoing, Instant::now());
+        }
+    }
+
+    /// Another node said something: whoever is concerned is told.
+    pub fn hear(&self, node: NodeId, message: NodeMessage) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.swarms.node_alive(now, node);
+        let delivery = state.swarms.hear(now, node, message);
+        let (to, message) = match delivery {
+            Some(Delivery::Offer { to, info_hash, from, offer }) => {
+                (to, TrackerMessage::Offer { info_hash, peer_id: from, offer })
+            }
+            Some(Delivery::Answer { to, info_hash, by, answer }) => {
+                (to, TrackerMessage::Answer { info_hash, peer_id: by, answer })
+            }
+            None => return self.post(state),
+        };
+        let outbox = state.outboxes.get(&to).cloned();
+        drop(state);
+        if let Some(outbox) = outbox {
+            outbox.push(&message.to_json());
+        }
+    }
+
+    pub fn node_alive(&self, node: NodeId) {
+        self.lock().swarms.node_alive(Instant::now(), node);
+    }
+
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.lock().swarms.nodes(Instant::now())
+    }
+
+    pub fn take_samples(&self, most: usize) -> Vec<(InfoHash, Group, Sample)> {
+        self.lock().swarms.take_samples(most)
+    }
+
+    pub fn take_wishes(&self, most: usize) -> Vec<(InfoHash, Group)> {
+        self.lock().swarms.take_wishes(most)
+    }
+
+    pub fn take_in(&self, node: NodeId, info_hash: InfoHash, group: Group, sample: Option<Sample>) {
+        self.lock().swarms.take_in(Instant::now(), node, info_hash, group, sample);
+    }
+
+    pub fn meet_guests(&self) {
+        let mut state = self.lock();
+        state.swarms.meet_guests(Instant::now());
+        self.post(state);
+    }
+
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.load(Relaxed)
+    }
+
+    pub fn set_degraded(&self, degraded: bool) {
+        self.degraded.store(degraded, Relaxed);
     }
 
     pub fn is_stopping(&self) -> bool {

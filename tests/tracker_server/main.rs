@@ -5,6 +5,7 @@
 #[path = "../tracker/support.rs"]
 mod support;
 
+mod cluster;
 mod operating;
 mod places;
 mod server;

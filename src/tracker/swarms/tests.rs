@@ -56,7 +56,9 @@ impl World {
     }
 
     fn answer(&mut self, connection: u64, by: u8, to: u8, offer: u8) -> Result<ConnectionId, Refusal> {
-        self.swarms.answer(self.now, ConnectionId(connection), &answer(by, to, offer))
+        let home = self.swarms.answer(self.now, ConnectionId(connection), &answer(by, to, offer))?;
+        let Home::Here(connection) = home else { panic!("{home:?}") };
+        Ok(connection)
     }
 
     fn expire(&mut self) {
@@ -296,7 +298,7 @@ proptest! {
                         if let Ok(offerer) = world.swarms
                             .answer(world.now, ConnectionId(*connection), &answer(*by, *to, 0))
                         {
-                            prop_assert_eq!(offerer.0, here[to].0);
+                            prop_assert_eq!(offerer, Home::Here(ConnectionId(here[to].0)));
                         }
                     }
                 },
