@@ -59,10 +59,22 @@ impl Swarm {
         if self.find(&guest.id).and_then(|slot| self.peer(slot)).is_some_and(|peer| !peer.is_guest()) {
             return None;
         }
-        let (slot, _) = self.join(guest.id, Home::There(node), &guest.place, guest.seeder, now);
+        let (slot, before) = self.join(guest.id, Home::There(node), &guest.place, guest.seeder, now);
+        if before.is_some_and(|before| before != Home::There(node)) {
+            self.forget_open(slot);
+        }
         self.set_expiry(slot, now + GUEST_LIFETIME);
         self.correct_links(slot, guest.load.into());
         Some(slot)
+    }
+
+    /// Forgets offers that went to where a viewer is no longer served.
+    fn forget_open(&mut self, slot: Slot) {
+        let open = |pair: &&Pair| pair.state == PairState::Open;
+        let peer = self.peer(slot);
+        let others: Vec<_> =
+            peer.iter().flat_map(|peer| peer.pairs.iter().filter(open).map(|pair| pair.other)).collect();
+        others.into_iter().for_each(|other| self.part(slot, other));
     }
 
     /// Forgets a guest that has not been heard of, except for those who are linked to it.
