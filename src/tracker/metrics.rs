@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use super::place::Level;
 use super::shared::Stats;
+use crate::swarm::tracker_messages::Traffic;
 
 /// Writes a metric with its help and type, and a line for each label.
 fn metric(to: &mut String, name: &str, kind: &str, help: &str, values: &[(&str, f64)]) {
@@ -39,6 +40,10 @@ pub(super) fn text(stats: &Stats) -> String {
     count("answers_from_nodes_total", "Answers from other nodes.", counters.answers_from_nodes as f64);
     count("link_kilometres_total", "Distance of linked viewers, in sum.", counters.link_kilometres);
     count("located_links_total", "Links in link_kilometres_total.", counters.located_links as f64);
+    let Traffic { peers, http, uploaded } = counters.traffic;
+    let bytes = [("{kind=\"peers\"}", peers), ("{kind=\"http\"}", http), ("{kind=\"uploaded\"}", uploaded)];
+    let bytes = bytes.map(|(label, bytes)| (label, bytes as f64));
+    metric(&mut text, "reported_bytes_total", "counter", "Segment bytes, as viewers say.", &bytes);
     let labels = Level::ALL.map(|level| format!("{{nearness=\"{}\"}}", level.name()));
     let links: Vec<_> =
         labels.iter().map(String::as_str).zip(counters.links.map(|links| links as f64)).collect();

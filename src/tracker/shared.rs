@@ -20,7 +20,7 @@ use super::place::{Group, Place, Reach};
 use super::server::Config;
 use super::swarms::{Announced, ConnectionId, Counters, Delivery, Home, Refusal, Swarms};
 use crate::swarm::ids::InfoHash;
-use crate::swarm::tracker_messages::{Announce, Answer, Extras, ScrapeCounts, TrackerMessage};
+use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Extras, ScrapeCounts, TrackerMessage};
 
 /// Where offers go; None for a viewer who has just left.
 pub(super) type Receivers = Vec<Option<Arc<Outbox>>>;
@@ -176,7 +176,14 @@ impl Shared {
         if let Some(links) = extras.links {
             state.swarms.report_links(id, &announce.info_hash, &announce.peer_id, links);
         }
+        let leaves = announce.event == AnnounceEvent::Stopped;
+        if let Some(traffic) = extras.traffic.filter(|_| leaves) {
+            state.swarms.report_traffic(now, id, announce, traffic);
+        }
         let announced = state.swarms.announce(now, id, *place, announce)?;
+        if let Some(traffic) = extras.traffic.filter(|_| !leaves) {
+            state.swarms.report_traffic(now, id, announce, traffic);
+        }
         let outbox = |id| state.outboxes.get(id).cloned();
         let receivers = announced.receivers.iter().map(outbox).collect();
         self.post(state);

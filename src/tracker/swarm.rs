@@ -16,7 +16,7 @@ use super::cluster::message::NodeId;
 use super::place::{LEVELS, Level, Place};
 use super::swarms::{ConnectionId, Home};
 use crate::swarm::ids::{OfferId, PeerId};
-use crate::swarm::tracker_messages::Offer;
+use crate::swarm::tracker_messages::{Offer, Traffic};
 use groups::Groups;
 pub use guests::Nodes;
 pub use peer::{Acquaintance, Peer};
@@ -25,6 +25,7 @@ use peer::{Banked, Incoming, Pair, PairState};
 mod groups;
 mod guests;
 mod peer;
+pub mod traffic;
 
 /// Age at which an offer can no longer be answered. Browsers drop theirs after 50 s; the rest is
 /// for the way here and back.
@@ -169,6 +170,8 @@ pub struct Swarm {
     /// Offers that may not have been answered yet, oldest first.
     introductions: VecDeque<Introduction>,
     seeders: u32,
+    /// Bytes that its viewers have told of.
+    pub traffic: Traffic,
     /// Seeders and others whom other nodes serve, by node.
     pub abroad: BTreeMap<NodeId, (u32, u32)>,
     /// Where the look for expired viewers goes on.
@@ -186,6 +189,7 @@ impl Swarm {
             groups: Groups::default(),
             introductions: VecDeque::new(),
             seeders: 0,
+            traffic: Traffic::default(),
             abroad: BTreeMap::new(),
             cursor: 0,
             banked_bytes: 0,

@@ -20,9 +20,10 @@ use super::choice::Search;
 use super::cluster::message::{NodeId, NodeMessage};
 use super::place::{LEVELS, Place};
 pub use super::swarm::LinkLimits;
+use super::swarm::traffic::add;
 use super::swarm::{Peer, Slot, Swarm, Tick};
 use crate::swarm::ids::{InfoHash, PeerId};
-use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, ScrapeCounts};
+use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, ScrapeCounts, Traffic};
 
 mod abroad;
 
@@ -141,6 +142,8 @@ pub struct Counters {
     /// both locations are known.
     pub link_kilometres: f64,
     pub located_links: u64,
+    /// Bytes that viewers have told of.
+    pub traffic: Traffic,
 }
 
 /// Every swarm that this tracker knows.
@@ -249,6 +252,23 @@ impl Swarms {
         let Some(slot) = swarm.find(id) else { return };
         if swarm.peer(slot).is_some_and(|peer| peer.home == connection.into()) {
             swarm.correct_links(slot, links);
+        }
+    }
+
+    /// A viewer said how many bytes it has received and sent in a swarm.
+    pub fn report_traffic(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        announce: &Announce,
+        traffic: Traffic,
+    ) {
+        let now = self.tick(now);
+        let Some(swarm) = self.swarms.get_mut(&announce.info_hash) else { return };
+        let Some(slot) = swarm.find(&announce.peer_id) else { return };
+        if swarm.peer(slot).is_some_and(|peer| peer.home == connection.into()) {
+            let started = announce.event == AnnounceEvent::Started;
+            add(&mut self.counters.traffic, swarm.report(slot, traffic, started, now));
         }
     }
 

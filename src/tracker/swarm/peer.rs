@@ -28,6 +28,8 @@ pub struct Peer {
     pub(super) incoming: Vec<Incoming>,
     /// Offers that nobody has been given yet, oldest first.
     pub(super) banked: Vec<Banked>,
+    /// What it said about its bytes, if anything.
+    pub(super) report: Option<Box<super::traffic::Report>>,
     /// Links and offers under way by how near the other is.
     levels: [u16; LEVELS],
     links: u16,
@@ -99,6 +101,7 @@ impl Peer {
             pairs: Vec::new(),
             incoming: Vec::new(),
             banked: Vec::new(),
+            report: None,
             levels: [0; LEVELS],
             links: 0,
             open: 0,

@@ -86,6 +86,38 @@ fn an_offer_is_answered_once_by_the_one_who_got_it() {
 }
 
 #[test]
+fn reports_are_added_up_and_not_believed_beyond_reason() {
+    let mut world = World::new(Settings::default());
+    let traffic = |peers, http, uploaded| Traffic { peers, http, uploaded };
+    let report = |world: &mut World, connection, event, said| {
+        let announce = announce(1, event, 0);
+        if event != AnnounceEvent::Stopped {
+            world.announce(1, 1, event, 0);
+        }
+        world.swarms.report_traffic(world.now, ConnectionId(connection), &announce, said);
+        world.swarms.counters().traffic
+    };
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Started, traffic(1, 2, 3)), traffic(1, 2, 3));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(11, 22, 33)), traffic(11, 22, 33));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(5, 22, 33)), traffic(11, 22, 33));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(6, 22, 33)), traffic(12, 22, 33));
+    assert_eq!(
+        report(&mut world, 2, AnnounceEvent::Update, traffic(999, 999, 999)),
+        traffic(12, 22, 33),
+        "not its own"
+    );
+    world.now += Duration::from_secs(1);
+    let greedy = report(&mut world, 1, AnnounceEvent::Update, traffic(u64::MAX, u64::MAX, u64::MAX));
+    assert!(greedy.peers <= 12 + 250_000_000, "{greedy:?}");
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Stopped, traffic(u64::MAX, u64::MAX, u64::MAX)), greedy);
+
+    // Who comes from another tracker has a past.
+    let mut world = World::new(Settings::default());
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(100, 100, 100)), traffic(0, 0, 0));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(101, 100, 100)), traffic(1, 0, 0));
+}
+
+#[test]
 fn an_old_offer_cannot_be_answered() {
     for (age, answered) in
         [(OFFER_LIFETIME, Ok(ConnectionId(2))), (OFFER_LIFETIME * 2, Err(Refusal::NoSuchOffer))]
