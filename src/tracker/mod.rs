@@ -18,6 +18,7 @@
 //! | `frames` | WebSocket frames as a server reads and writes them. Pure. |
 //! | `outbox` | What waits to be sent on one socket |
 //! | `shared` | What all connections share |
+//! | `dashboard` | The page for operators |
 //! | [`tls`], `metrics` | Certificates; what Prometheus sees |
 //! | [`options`] | The command line, the environment and the configuration file |
 //!
@@ -34,6 +35,8 @@ pub mod swarms;
 pub mod access;
 #[cfg(feature = "tracker")]
 mod connection;
+#[cfg(feature = "tracker")]
+mod dashboard;
 #[cfg(feature = "tracker")]
 mod frames;
 #[cfg(feature = "tracker")]

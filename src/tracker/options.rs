@@ -7,7 +7,7 @@
 //! line goes before the environment, and that before the file.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub enum LogFormat {
 
 /// Introduces the viewers of a stream to each other, by the WebTorrent WebSocket protocol.
 ///
-/// Viewers connect to any path; /health, /stats.json and /metrics are for operators. Every setting
+/// Viewers connect to any path; /health, /stats.json, /metrics and /dashboard are for operators. Every setting
 /// may also stand in the environment or in a TOML file, under the same name.
 #[derive(Clone, Debug, Parser)]
 #[command(version, name = "p2phls-tracker")]
@@ -45,7 +45,7 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8000")]
     pub listen: SocketAddr,
 
-    /// Show /stats.json and /metrics here, over plain HTTP, and not to viewers.
+    /// Show /stats.json, /metrics and /dashboard here, over plain HTTP, and not to viewers.
     #[arg(long, env = "P2PHLS_TRACKER_OPERATOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub operator_listen: Option<SocketAddr>,
 
@@ -58,7 +58,8 @@ pub struct Options {
     pub tls_key: Option<PathBuf>,
 
     /// A proxy or a network of proxies whose X-Forwarded-For is believed; may be repeated.
-    #[arg(long, env = "P2PHLS_TRACKER_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',')]
+    #[arg(long, env = "P2PHLS_TRACKER_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',',
+          value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
 
     /// Geographic or provider data, .mmdb or .csv, most trusted first; may be repeated.
@@ -337,6 +338,11 @@ impl Options {
     }
 }
 
+/// A network, or an address as the network of nobody else.
+fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
+    text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse())
+}
+
 fn read_file(path: &Path) -> Result<toml::Table, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     text.parse().map_err(|error: toml::de::Error| error.to_string())
@@ -401,7 +407,7 @@ mod tests {
     #[test]
     fn the_command_line_goes_before_the_file() {
         let text = "listen = \"127.0.0.1:1\"\nlinks = 9\nmessage-burst = 1.5\nsame-isp = true\n\
-                    trusted-proxy = [\"10.0.0.0/8\", \"192.0.2.1/32\"]\norigin = \"https://a.example\"\n";
+                    trusted-proxy = [\"10.0.0.0/8\", \"192.0.2.1\"]\norigin = \"https://a.example\"\n";
         let options = with_file(text, &["--links", "10", "--origin", "https://b.example"]).unwrap();
         assert_eq!((options.listen.port(), options.links, options.same_isp), (1, 10, true));
         assert_eq!((options.message_burst, options.trusted_proxy.len()), (1.5, 2));

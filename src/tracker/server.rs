@@ -237,6 +237,7 @@ async fn expire(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         shared.expire(Instant::now());
+        shared.note(Instant::now());
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
@@ -14,13 +14,23 @@ use serde::Serialize;
 use super::access::Access;
 use super::cluster::mailbox::Mailbox;
 use super::cluster::message::{NodeId, NodeMessage, Sample};
+use super::dashboard::Figures;
+use super::dashboard::figures::{Gauges, Mesh, PICTURED, SURVEYED, TOP, public_name};
+use super::dashboard::history::{History, Point, Range};
 use super::geo::Watched;
 use super::outbox::{Closed, Outbox};
 use super::place::{Group, Place, Reach};
 use super::server::Config;
+use super::swarm::survey::Survey;
+use super::swarms::survey::SwarmFacts;
 use super::swarms::{Announced, ConnectionId, Counters, Delivery, Home, Refusal, Swarms};
 use crate::swarm::ids::InfoHash;
-use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Extras, ScrapeCounts, TrackerMessage};
+use crate::swarm::tracker_messages::{
+    Announce, AnnounceEvent, Answer, Extras, ScrapeCounts, TrackerMessage, Traffic,
+};
+
+/// Time between looks at the swarms.
+const SURVEY_EVERY: Duration = Duration::from_secs(2);
 
 /// Where offers go; None for a viewer who has just left.
 pub(super) type Receivers = Vec<Option<Arc<Outbox>>>;
@@ -36,6 +46,9 @@ pub(super) struct Shared {
     pub mailbox: Mailbox,
     /// There should be a cluster, but Redis is away.
     degraded: AtomicBool,
+    history: Mutex<History>,
+    /// The last look at the swarms, and when it was.
+    surveyed: Mutex<Option<(Instant, Arc<(Survey, Vec<SwarmFacts>)>)>>,
 }
 
 struct State {
@@ -95,6 +108,8 @@ impl Shared {
             }),
             degraded: AtomicBool::new(config.cluster.is_some()),
             mailbox: Mailbox::default(),
+            history: Mutex::new(History::new(Instant::now())),
+            surveyed: Mutex::new(None),
             config,
             atlas,
             access: RwLock::new(Arc::new(access)),
@@ -301,6 +316,65 @@ impl Shared {
 
     pub fn set_degraded(&self, degraded: bool) {
         self.degraded.store(degraded, Relaxed);
+    }
+
+    /// Remembers how things are, for the dashboard.
+    pub fn note(&self, now: Instant) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.note(now, || {
+            let stats = self.stats();
+            let Traffic { peers, http, uploaded } = stats.counters.traffic;
+            Point {
+                time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                viewers: stats.counters.peers,
+                connections: stats.connections,
+                peers,
+                http,
+                uploaded,
+                answers: stats.counters.answers,
+            }
+        });
+    }
+
+    /// A look at the swarms, a few seconds old at most: however many operators look, viewers are not
+    /// kept waiting.
+    fn survey(&self) -> Arc<(Survey, Vec<SwarmFacts>)> {
+        let mut surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*surveyed {
+            Some((at, survey)) if at.elapsed() < SURVEY_EVERY => survey.clone(),
+            _ => {
+                let survey = Arc::new(self.lock().swarms.survey(SURVEYED, TOP));
+                *surveyed = Some((Instant::now(), survey.clone()));
+                survey
+            }
+        }
+    }
+
+    pub fn figures(&self, range: Range) -> Figures {
+        let survey = self.survey();
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner).points(range);
+        let stats = self.stats();
+        let nodes = self.config.cluster.is_some().then(|| self.nodes().len());
+        let Counters { peers, swarms, traffic, link_kilometres, located_links, .. } = stats.counters;
+        let gauges = Gauges {
+            viewers: peers,
+            connections: stats.connections,
+            swarms,
+            nodes,
+            degraded: stats.degraded,
+            stopping: self.is_stopping(),
+            traffic,
+            kilometres: (located_links > 0).then(|| link_kilometres / located_links as f64),
+        };
+        Figures::new(gauges, history, &survey.0, survey.1.clone(), &self.atlas.atlas())
+    }
+
+    /// A part of the mesh of one of the swarms that the dashboard names.
+    pub fn mesh(&self, name: &str) -> Option<Mesh> {
+        let survey = self.survey();
+        let facts = survey.1.iter().find(|facts| public_name(&facts.info_hash) == name)?;
+        let picture = self.lock().swarms.picture(&facts.info_hash, PICTURED)?;
+        Some(Mesh::new(picture, &self.atlas.atlas()))
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -25,6 +25,7 @@ use peer::{Banked, Incoming, Pair, PairState};
 mod groups;
 mod guests;
 mod peer;
+pub mod survey;
 pub mod traffic;
 
 /// Age at which an offer can no longer be answered. Browsers drop theirs after 50 s; the rest is

@@ -26,6 +26,7 @@ use crate::swarm::ids::{InfoHash, PeerId};
 use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, ScrapeCounts, Traffic};
 
 mod abroad;
+pub mod survey;
 
 pub use abroad::Delivery;
 
