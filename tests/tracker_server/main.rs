@@ -6,6 +6,7 @@
 mod support;
 
 mod cluster;
+mod edge_cases;
 mod operating;
 mod places;
 mod server;

@@ -35,9 +35,10 @@ export function short(number) {
 export const bytes = (number) => (number < 999.5 ? `${short(number)} B` : `${short(number)}B`);
 export const percent = (part, whole) => (whole > 0 ? `${((100 * part) / whole).toFixed(1)} %` : "–");
 
-function clock(seconds, range) {
+function clock(seconds, range, span) {
   const options = range === "week" ? { weekday: "short", hour: "2-digit" } : { hour: "2-digit", minute: "2-digit" };
-  return new Date(seconds * 1000).toLocaleString([], { ...options, hour12: false });
+  const precise = span < 600 ? { second: "2-digit" } : {};
+  return new Date(seconds * 1000).toLocaleString([], { ...options, ...precise, hour12: false });
 }
 
 /** A round number at or above this one. */
@@ -57,7 +58,7 @@ export function areas(place, times, series, label, range) {
     return;
   }
   const width = Math.max(place.clientWidth, 280);
-  const [height, left, bottom, top] = [176, 52, 20, 6];
+  const [height, left, bottom, top] = [176, 64, 20, 6];
   const total = times.map((_, at) => series.reduce((sum, { values }) => sum + values[at], 0));
   const most = ceiling(Math.max(...total));
   const [first, last] = [times[0], times[times.length - 1]];
@@ -75,7 +76,7 @@ export function areas(place, times, series, label, range) {
   for (let mark = 0; mark < marks; mark += 1) {
     const time = first + ((last - first) * mark) / (marks - 1);
     const anchor = mark === 0 ? "start" : mark === marks - 1 ? "end" : "middle";
-    chart.append(shape("text", { x: x(time), y: height - 4, "text-anchor": anchor }, clock(time, range)));
+    chart.append(shape("text", { x: x(time), y: height - 4, "text-anchor": anchor }, clock(time, range, last - first)));
   }
   let base = times.map(() => 0);
   for (const { values, colour } of series) {

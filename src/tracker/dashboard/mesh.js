@@ -4,8 +4,6 @@
 
 import { element, shape } from "./charts.js";
 
-const SIZE = 640;
-
 /** Where each viewer stands: providers on a ring, the largest first, their viewers on a spiral. */
 function positions({ viewers, networks }) {
   const members = networks.map(() => []);
@@ -40,9 +38,10 @@ export function draw(place, mesh) {
   }
   const { places, centres, ring } = positions(mesh);
   const reach = ring + Math.max(...centres.map(({ radius }) => radius)) + 34;
-  const picture = shape("svg", { viewBox: `${-reach} ${-reach} ${2 * reach} ${2 * reach}`, height: SIZE, role: "img" });
+  const picture = shape("svg", { viewBox: `${-reach} ${-reach} ${2 * reach} ${2 * reach}`, role: "img" });
   picture.append(shape("title", {}, `${mesh.viewers.length} viewers and ${mesh.links.length} links`));
-  const unit = reach / 320;
+  // One pixel, however large the picture is shown.
+  const unit = (2 * reach) / Math.min(Math.max(place.clientWidth, 280), 544);
   // Near links are drawn last, on top.
   for (const [a, b, level] of [...mesh.links].sort((one, other) => other[2] - one[2])) {
     const [[x1, y1], [x2, y2]] = [places[a], places[b]];
@@ -51,7 +50,7 @@ export function draw(place, mesh) {
   }
   mesh.viewers.forEach(([network, links], viewer) => {
     const [cx, cy] = places[viewer];
-    const dot = shape("circle", { cx, cy, r: (2 + links / 8) * unit, fill: "var(--text)" });
+    const dot = shape("circle", { cx, cy, r: (1.6 + links / 8) * unit, fill: "var(--text)" });
     dot.append(shape("title", {}, `${mesh.networks[network]}: ${links} links`));
     picture.append(dot);
   });
