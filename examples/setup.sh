@@ -12,7 +12,7 @@ PACKAGES_PLAY=(
 # Without it autovideosink has no window to show anything in under X.
 PACKAGES_WINDOW=(gstreamer1.0-x)
 PACKAGES_STREAM=(ffmpeg fonts-dejavu-core nginx-light python3)
-PACKAGES_TESTS=(coturn openssl)
+PACKAGES_TESTS=(coturn openssl redis-server)
 PACKAGES_PYTHON=(python3 python3-gi gir1.2-gstreamer-1.0)
 
 RUST_NEEDED=1.92

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::swarm::ids::{InfoHash, OfferId, PeerId};
+use crate::swarm::tracker_messages::Extras;
 
 /// After this time nobody will answer an offer any more; browsers give up at the same age.
 pub const OFFER_LIFETIME: Duration = Duration::from_secs(50);
@@ -113,7 +114,7 @@ pub enum CommandError {
 }
 
 enum Command {
-    Announce(Vec<(OfferId, String)>),
+    Announce(Vec<(OfferId, String)>, Extras),
     AnnounceNow,
     Answer { to: PeerId, offer_id: OfferId, sdp: String },
 }
@@ -146,7 +147,12 @@ impl TrackerHandle {
     /// Tells the tracker that we are here, with offers for the viewers it chooses. Lost while
     /// disconnected: the next connection asks for an announce again.
     pub fn announce(&self, offers: Vec<(OfferId, String)>) -> Result<(), CommandError> {
-        self.send(Command::Announce(offers))
+        self.announce_with(offers, Extras::default())
+    }
+
+    /// The same, with what some trackers like to know besides.
+    pub fn announce_with(&self, offers: Vec<(OfferId, String)>, extras: Extras) -> Result<(), CommandError> {
+        self.send(Command::Announce(offers, extras))
     }
 
     /// Asks for an announce before the interval is over, because peers were lost. An

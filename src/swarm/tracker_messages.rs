@@ -12,7 +12,7 @@ mod from_client;
 mod from_tracker;
 mod lenient;
 
-pub use from_client::{Announce, AnnounceEvent, Answer, ClientMessage, Extras};
+pub use from_client::{Announce, AnnounceEvent, Answer, ClientMessage, Extras, Traffic};
 pub use from_tracker::{AnnounceResponse, Failure, ScrapeCounts, TrackerMessage};
 
 use serde::{Deserialize, Serialize};

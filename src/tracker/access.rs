@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn admit(access: &Access, grant: &mut Option<Box<Grant>>, token: Option<String>) -> Result<(), Denied> {
-        access.admit(grant, &swarm(SWARM), &Extras { token, links: None })
+        access.admit(grant, &swarm(SWARM), &Extras { token, ..Extras::default() })
     }
 
     #[test]

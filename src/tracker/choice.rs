@@ -71,8 +71,19 @@ impl Share {
     }
 }
 
-/// The best comes first: strangers, those for whom it is the right kind of link, those with few links.
-type Rank = (Acquaintance, bool, usize);
+/// The best comes first: strangers, those for whom it is the right kind of link, viewers of this node
+/// (of the others, where the link is to hold the swarm together), those with few links.
+type Rank = (Acquaintance, bool, bool, usize);
+
+/// Who is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Anybody,
+    /// Those who have offers left.
+    WithOffers,
+    /// Those whom other nodes serve.
+    Guests,
+}
 
 /// Looks for partners of one viewer, one after another.
 pub struct Search<'a, R> {
@@ -97,6 +108,15 @@ impl<'a, R: Rng> Search<'a, R> {
     /// The next partner, if there is one and the viewer needs another. `banked` looks only at
     /// those who have offers left.
     pub fn next(&mut self, banked: bool) -> Option<Slot> {
+        self.pick(if banked { Which::WithOffers } else { Which::Anybody })
+    }
+
+    /// The next partner among those whom other nodes serve.
+    pub fn next_guest(&mut self) -> Option<Slot> {
+        self.pick(Which::Guests)
+    }
+
+    fn pick(&mut self, which: Which) -> Option<Slot> {
         let target = self.swarm.peer(self.me)?.target(self.swarm.limits());
         if self.load >= target {
             return None;
@@ -104,7 +124,7 @@ impl<'a, R: Rng> Search<'a, R> {
         let share = self.most_wanted();
         let far = share != Share::Near || self.settles();
         let mut ladder = share.ladder().iter().filter(|level| far || **level <= Level::Provider);
-        let found = ladder.find_map(|level| self.find(*level, share, banked))?;
+        let found = ladder.find_map(|level| self.find(*level, share, which))?;
         self.load += 1;
         self.chosen.push(found);
         self.have[share as usize] += 1;
@@ -133,15 +153,15 @@ impl<'a, R: Rng> Search<'a, R> {
         Share::ALL.into_iter().rev().max_by_key(claim).unwrap_or(Share::Near)
     }
 
-    fn find(&mut self, level: Level, share: Share, banked: bool) -> Option<Slot> {
+    fn find(&mut self, level: Level, share: Share, which: Which) -> Option<Slot> {
         let (in_need, content) = self.swarm.around(self.me, level);
         let poor = self.load < self.swarm.limits().poor;
-        self.best(in_need, share, banked)
-            .or_else(|| if poor { self.best(content, share, banked) } else { None })
+        self.best(in_need, share, which)
+            .or_else(|| if poor { self.best(content, share, which) } else { None })
     }
 
     /// The best of some.
-    fn best(&mut self, slots: &[Slot], share: Share, banked: bool) -> Option<Slot> {
+    fn best(&mut self, slots: &[Slot], share: Share, which: Which) -> Option<Slot> {
         if slots.is_empty() {
             return None;
         }
@@ -155,7 +175,7 @@ impl<'a, R: Rng> Search<'a, R> {
             } else {
                 self.rng.random_range(0..slots.len())
             };
-            let Some(rank) = self.rank(slots[at], share, banked) else { continue };
+            let Some(rank) = self.rank(slots[at], share, which) else { continue };
             if best.is_none_or(|(best_rank, _)| rank < best_rank) {
                 best = Some((rank, slots[at]));
             }
@@ -164,14 +184,18 @@ impl<'a, R: Rng> Search<'a, R> {
     }
 
     /// How well someone suits, best first; None for not at all.
-    fn rank(&self, slot: Slot, share: Share, banked: bool) -> Option<Rank> {
+    fn rank(&self, slot: Slot, share: Share, which: Which) -> Option<Rank> {
         let limits = self.swarm.limits();
         let (me, other) = (self.swarm.peer(self.me)?, self.swarm.peer(slot)?);
-        let suits = other.connection != me.connection
+        let suits = other.home != me.home
             && other.load() < limits.most
             // Neither needs anything from the other.
             && !(me.seeder && other.seeder)
-            && (!banked || other.has_banked(self.now))
+            && match which {
+                Which::Anybody => true,
+                Which::WithOffers => other.has_banked(self.now),
+                Which::Guests => other.is_guest(),
+            }
             && !self.chosen.contains(&slot);
         let acquaintance = me.acquaintance(slot, self.now, limits);
         let misplaced = match share {
@@ -181,7 +205,8 @@ impl<'a, R: Rng> Search<'a, R> {
             // Random links have two ends: who has enough of them needs none of ours.
             Share::Random => other.load_within(share.levels()) >= share.quota(limits),
         };
-        (suits && acquaintance != Acquaintance::Recent).then(|| (acquaintance, misplaced, other.load()))
+        (suits && acquaintance != Acquaintance::Recent)
+            .then(|| (acquaintance, misplaced, other.is_guest() != (share == Share::Random), other.load()))
     }
 }
 

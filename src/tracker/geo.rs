@@ -116,6 +116,11 @@ impl Atlas {
         Ok(atlas)
     }
 
+    /// Whose autonomous system it is, if a table says.
+    pub fn organisation(&self, asn: u32) -> Option<&str> {
+        self.sources.iter().find_map(|source| source.name(asn))
+    }
+
     /// Where a viewer is. Takes some microseconds, so it is to be asked once a connection.
     pub fn place(&self, address: IpAddr) -> Place {
         let address = address.to_canonical();
@@ -142,6 +147,13 @@ impl Atlas {
 }
 
 impl Source {
+    fn name(&self, asn: u32) -> Option<&str> {
+        match self {
+            Self::Table(table) => table.name(asn),
+            Self::Database(_) => None,
+        }
+    }
+
     fn read(path: &Path) -> Result<Self, Reason> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("mmdb") => {

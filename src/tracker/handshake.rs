@@ -2,7 +2,7 @@
 
 //! The HTTP part of a connection: one request, which usually makes it a WebSocket.
 //!
-//! Viewers connect to any path; `/health`, `/stats.json` and `/metrics` are for operators.
+//! Viewers connect to any path; `/health`, `/stats.json`, `/metrics` and `/dashboard` are for operators.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, UPGRADE};
+use hyper::header::{
+    CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, UPGRADE,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -21,8 +23,9 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use tracing::debug;
 
 use super::connection::Viewer;
-use super::metrics;
+use super::dashboard::history::Range;
 use super::shared::{AddressPermit, Shared};
+use super::{dashboard, metrics};
 
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -101,6 +104,9 @@ fn answer(
         ("/metrics", Pages::Operators | Pages::All) if !wants_socket => {
             page(StatusCode::OK, "text/plain; version=0.0.4", metrics::text(&shared.stats()))
         }
+        (path, Pages::Operators | Pages::All) if !wants_socket && path.starts_with("/dashboard") => {
+            dashboard(shared, path, request.uri().query().unwrap_or_default())
+        }
         (_, Pages::Operators) => plain(StatusCode::NOT_FOUND, "nothing here\n"),
         _ if !wants_socket => plain(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket tracker\n"),
         _ => match admit(shared, peer, request) {
@@ -120,12 +126,40 @@ fn answer(
     }
 }
 
+/// The page for operators, its files and its figures.
+fn dashboard(shared: &Shared, path: &str, query: &str) -> Response<String> {
+    let parameter = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value)
+    };
+    let json = |what: String| page(StatusCode::OK, "application/json", what);
+    match path {
+        "/dashboard/figures.json" => {
+            let range = parameter("range").and_then(|range| Range::named(&range)).unwrap_or(Range::Hour);
+            json(serde_json::to_string(&shared.figures(range)).unwrap_or_default())
+        }
+        "/dashboard/mesh.json" => match parameter("swarm").and_then(|swarm| shared.mesh(&swarm)) {
+            Some(mesh) => json(serde_json::to_string(&mesh).unwrap_or_default()),
+            None => plain(StatusCode::NOT_FOUND, "no such swarm\n"),
+        },
+        _ => match dashboard::file(path) {
+            Some((kind, text)) => {
+                let mut response = page(StatusCode::OK, kind, text.to_owned());
+                let policy = HeaderValue::from_static(dashboard::CONTENT_SECURITY_POLICY);
+                response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+                response
+            }
+            None => plain(StatusCode::NOT_FOUND, "nothing here\n"),
+        },
+    }
+}
+
 /// Load balancers send viewers elsewhere when this is not 200.
 fn health(shared: &Shared) -> Response<String> {
     if shared.is_stopping() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    plain(StatusCode::OK, "ok\n")
+    // Viewers are served all the same: no reason to send them elsewhere.
+    plain(StatusCode::OK, if shared.is_degraded() { "degraded\n" } else { "ok\n" })
 }
 
 fn page(status: StatusCode, kind: &'static str, body: String) -> Response<String> {

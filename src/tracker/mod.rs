@@ -7,6 +7,7 @@
 //! | [`swarms`] | Who is here, on which connection, and which offers are open? Pure. |
 //! | `swarm` | The viewers of one stream, by nearness, and who has met whom. Pure. |
 //! | `choice` | Who gets an offer? Pure. |
+//! | [`cluster`] | How do several nodes work as one? |
 //! | [`place`] | Where is a viewer, and how near to another? Pure. |
 //! | [`geo`] | Where is the viewer behind an address? Reads files. |
 //! | [`access`] | Who may use this tracker, and for which swarms? |
@@ -17,6 +18,7 @@
 //! | `frames` | WebSocket frames as a server reads and writes them. Pure. |
 //! | `outbox` | What waits to be sent on one socket |
 //! | `shared` | What all connections share |
+//! | `dashboard` | The page for operators |
 //! | [`tls`], `metrics` | Certificates; what Prometheus sees |
 //! | [`options`] | The command line, the environment and the configuration file |
 //!
@@ -24,6 +26,7 @@
 //! connections by number only, so that a test, a simulation or another node can stand behind it.
 
 mod choice;
+pub mod cluster;
 pub mod place;
 mod swarm;
 pub mod swarms;
@@ -32,6 +35,8 @@ pub mod swarms;
 pub mod access;
 #[cfg(feature = "tracker")]
 mod connection;
+#[cfg(feature = "tracker")]
+mod dashboard;
 #[cfg(feature = "tracker")]
 mod frames;
 #[cfg(feature = "tracker")]

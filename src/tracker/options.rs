@@ -7,7 +7,7 @@
 //! line goes before the environment, and that before the file.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use ipnet::IpNet;
 
+use super::cluster::config::ClusterConfig;
 use super::geo;
 use super::server::{AccessConfig, Config, Limits};
 use super::swarms::{LinkLimits, Settings};
@@ -31,7 +32,7 @@ pub enum LogFormat {
 
 /// Introduces the viewers of a stream to each other, by the WebTorrent WebSocket protocol.
 ///
-/// Viewers connect to any path; /health, /stats.json and /metrics are for operators. Every setting
+/// Viewers connect to any path; /health, /stats.json, /metrics and /dashboard are for operators. Every setting
 /// may also stand in the environment or in a TOML file, under the same name.
 #[derive(Clone, Debug, Parser)]
 #[command(version, name = "p2phls-tracker")]
@@ -44,7 +45,7 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8000")]
     pub listen: SocketAddr,
 
-    /// Show /stats.json and /metrics here, over plain HTTP, and not to viewers.
+    /// Show /stats.json, /metrics and /dashboard here, over plain HTTP, and not to viewers.
     #[arg(long, env = "P2PHLS_TRACKER_OPERATOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub operator_listen: Option<SocketAddr>,
 
@@ -57,7 +58,8 @@ pub struct Options {
     pub tls_key: Option<PathBuf>,
 
     /// A proxy or a network of proxies whose X-Forwarded-For is believed; may be repeated.
-    #[arg(long, env = "P2PHLS_TRACKER_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',')]
+    #[arg(long, env = "P2PHLS_TRACKER_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',',
+          value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
 
     /// Geographic or provider data, .mmdb or .csv, most trusted first; may be repeated.
@@ -201,6 +203,27 @@ pub struct Options {
           value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub silence: u64,
 
+    /// The Redis or Valkey by which several trackers are one: redis://[USER:PASSWORD@]HOST:PORT, or rediss://;
+    /// may be repeated for a Redis Cluster.
+    #[arg(
+        long,
+        env = "P2PHLS_TRACKER_REDIS",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub redis: Vec<String>,
+
+    /// Whether that is a Redis Cluster.
+    #[arg(long, env = "P2PHLS_TRACKER_REDIS_CLUSTER", value_name = "BOOL", default_value_t = false,
+          num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    pub redis_cluster: bool,
+
+    /// What all names in Redis begin with.
+    #[arg(long, env = "P2PHLS_TRACKER_REDIS_PREFIX", value_name = "NAME", default_value = "p2phls")]
+    pub redis_prefix: String,
+
     /// Seconds over which viewers are sent away when the tracker stops.
     #[arg(long, env = "P2PHLS_TRACKER_DRAIN", value_name = "SECONDS", default_value_t = 20)]
     pub drain: u64,
@@ -306,8 +329,18 @@ impl Options {
             trusted_proxies: self.trusted_proxy.clone(),
             reload_every: (self.reload > 0).then(|| seconds(self.reload)),
             drain: seconds(self.drain),
+            cluster: (!self.redis.is_empty())
+                .then(|| {
+                    ClusterConfig::new(self.redis.clone(), self.redis_cluster, self.redis_prefix.clone())
+                })
+                .transpose()?,
         })
     }
+}
+
+/// A network, or an address as the network of nobody else.
+fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
+    text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse())
 }
 
 fn read_file(path: &Path) -> Result<toml::Table, String> {
@@ -374,7 +407,7 @@ mod tests {
     #[test]
     fn the_command_line_goes_before_the_file() {
         let text = "listen = \"127.0.0.1:1\"\nlinks = 9\nmessage-burst = 1.5\nsame-isp = true\n\
-                    trusted-proxy = [\"10.0.0.0/8\", \"192.0.2.1/32\"]\norigin = \"https://a.example\"\n";
+                    trusted-proxy = [\"10.0.0.0/8\", \"192.0.2.1\"]\norigin = \"https://a.example\"\n";
         let options = with_file(text, &["--links", "10", "--origin", "https://b.example"]).unwrap();
         assert_eq!((options.listen.port(), options.links, options.same_isp), (1, 10, true));
         assert_eq!((options.message_burst, options.trusted_proxy.len()), (1.5, 2));

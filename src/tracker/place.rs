@@ -8,6 +8,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 pub mod continent;
 
 pub use continent::Continent;
@@ -48,7 +50,7 @@ impl Level {
 }
 
 /// A network whose inner traffic is cheap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Network {
     /// An autonomous system, by its number.
     As(u32),
@@ -57,7 +59,7 @@ pub enum Network {
 }
 
 /// An area of about 100 km across.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cell {
     /// Row and column of a grid.
     Grid(i16, i16),
@@ -68,7 +70,7 @@ pub enum Cell {
 }
 
 /// Two letters of ISO 3166-1, upper case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Country(pub [u8; 2]);
 
 impl Country {
@@ -84,7 +86,7 @@ impl Country {
 }
 
 /// A point on the earth, in degrees.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     latitude: f32,
     longitude: f32,
@@ -118,7 +120,7 @@ impl Point {
 }
 
 /// How far a viewer's links may reach.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reach {
     #[default]
     Anywhere,
@@ -129,7 +131,7 @@ pub enum Reach {
 }
 
 /// Where a viewer is and what it may do there.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// The public address; of IPv6 the upper half, because the rest is one household's own.
     household: u64,
@@ -213,7 +215,7 @@ impl From<IpAddr> for Place {
 }
 
 /// Viewers who are equally near to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(super) enum Group {
     Household(u64),
     Site(u32),

@@ -17,6 +17,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::access::{Access, read_swarms};
+use super::cluster::bus;
+use super::cluster::config::ClusterConfig;
+use super::cluster::message::NodeId;
 use super::connection;
 use super::geo::{self, GeoError, Watched};
 use super::handshake::{Pages, welcome};
@@ -103,6 +106,8 @@ pub struct Config {
     /// Time over which viewers are told that the server stops, so that they do not all come back
     /// at once. Few viewers take less.
     pub drain: Duration,
+    /// The Redis by which this and other nodes are one tracker; None for a tracker on its own.
+    pub cluster: Option<ClusterConfig>,
 }
 
 /// Why the server cannot start.
@@ -155,6 +160,9 @@ pub async fn serve(
     // Ended when this function returns.
     let mut house = JoinSet::new();
     house.spawn(expire(shared.clone()));
+    if let Some(cluster) = shared.config.cluster.clone() {
+        house.spawn(bus::run(shared.clone(), cluster, NodeId(rand::random())));
+    }
     if let Some(every) = reload_every {
         house.spawn(reload(shared.clone(), tls.clone(), every));
     }
@@ -229,6 +237,7 @@ async fn expire(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         shared.expire(Instant::now());
+        shared.note(Instant::now());
     }
 }
 

@@ -4,21 +4,33 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::seq::SliceRandom;
 use serde::Serialize;
 
 use super::access::Access;
+use super::cluster::mailbox::Mailbox;
+use super::cluster::message::{NodeId, NodeMessage, Sample};
+use super::dashboard::Figures;
+use super::dashboard::figures::{Gauges, Mesh, PICTURED, SURVEYED, TOP, public_name};
+use super::dashboard::history::{History, Point, Range};
 use super::geo::Watched;
 use super::outbox::{Closed, Outbox};
-use super::place::{Place, Reach};
+use super::place::{Group, Place, Reach};
 use super::server::Config;
-use super::swarms::{Announced, ConnectionId, Counters, Refusal, Swarms};
+use super::swarm::survey::Survey;
+use super::swarms::survey::SwarmFacts;
+use super::swarms::{Announced, ConnectionId, Counters, Delivery, Home, Refusal, Swarms};
 use crate::swarm::ids::InfoHash;
-use crate::swarm::tracker_messages::{Announce, Answer, Extras, ScrapeCounts};
+use crate::swarm::tracker_messages::{
+    Announce, AnnounceEvent, Answer, Extras, ScrapeCounts, TrackerMessage, Traffic,
+};
+
+/// Time between looks at the swarms.
+const SURVEY_EVERY: Duration = Duration::from_secs(2);
 
 /// Where offers go; None for a viewer who has just left.
 pub(super) type Receivers = Vec<Option<Arc<Outbox>>>;
@@ -30,6 +42,13 @@ pub(super) struct Shared {
     state: Mutex<State>,
     errors: AtomicU64,
     refused: AtomicU64,
+    /// What waits for other nodes of the cluster.
+    pub mailbox: Mailbox,
+    /// There should be a cluster, but Redis is away.
+    degraded: AtomicBool,
+    history: Mutex<History>,
+    /// The last look at the swarms, and when it was.
+    surveyed: Mutex<Option<(Instant, Arc<(Survey, Vec<SwarmFacts>)>)>>,
 }
 
 struct State {
@@ -50,6 +69,9 @@ pub(super) struct Stats {
     pub accepted: u64,
     pub refused: u64,
     pub errors: u64,
+    /// Messages that wait for other nodes of the cluster, and whether Redis is away.
+    pub letters: usize,
+    pub degraded: bool,
 }
 
 /// Counts a connection from an address for as long as it is held.
@@ -72,14 +94,22 @@ impl Drop for AddressPermit {
 
 impl Shared {
     pub fn new(config: Config, atlas: Watched, access: Access) -> Self {
+        let mut swarms = Swarms::new(config.swarms, rand::random());
+        if config.cluster.is_some() {
+            swarms.join_cluster();
+        }
         Self {
             state: Mutex::new(State {
-                swarms: Swarms::new(config.swarms, rand::random()),
+                swarms,
                 outboxes: HashMap::new(),
                 connections: 0,
                 addresses: HashMap::new(),
                 stopping: false,
             }),
+            degraded: AtomicBool::new(config.cluster.is_some()),
+            mailbox: Mailbox::default(),
+            history: Mutex::new(History::new(Instant::now())),
+            surveyed: Mutex::new(None),
             config,
             atlas,
             access: RwLock::new(Arc::new(access)),
@@ -145,6 +175,7 @@ impl Shared {
         let mut state = self.lock();
         state.outboxes.remove(&id);
         state.swarms.close(id);
+        self.post(state);
     }
 
     /// Also returns the outboxes that the offers go to: the first to the first, and so on.
@@ -160,13 +191,21 @@ impl Shared {
         if let Some(links) = extras.links {
             state.swarms.report_links(id, &announce.info_hash, &announce.peer_id, links);
         }
+        let leaves = announce.event == AnnounceEvent::Stopped;
+        if let Some(traffic) = extras.traffic.filter(|_| leaves) {
+            state.swarms.report_traffic(now, id, announce, traffic);
+        }
         let announced = state.swarms.announce(now, id, *place, announce)?;
+        if let Some(traffic) = extras.traffic.filter(|_| !leaves) {
+            state.swarms.report_traffic(now, id, announce, traffic);
+        }
         let outbox = |id| state.outboxes.get(id).cloned();
         let receivers = announced.receivers.iter().map(outbox).collect();
+        self.post(state);
         Ok((announced, receivers))
     }
 
-    /// Returns the outbox of the viewer who made the offer.
+    /// Returns the outbox of the viewer who made the offer, if it is of this node.
     pub fn answer(
         &self,
         now: Instant,
@@ -175,7 +214,12 @@ impl Shared {
     ) -> Result<Option<Arc<Outbox>>, Refusal> {
         let mut state = self.lock();
         let offerer = state.swarms.answer(now, id, answer)?;
-        Ok(state.outboxes.get(&offerer).cloned())
+        let outbox = match offerer {
+            Home::Here(connection) => state.outboxes.get(&connection).cloned(),
+            Home::There(_) => None,
+        };
+        self.post(state);
+        Ok(outbox)
     }
 
     pub fn scrape(&self, info_hashes: Vec<InfoHash>) -> Vec<(InfoHash, ScrapeCounts)> {
@@ -184,7 +228,9 @@ impl Shared {
     }
 
     pub fn expire(&self, now: Instant) {
-        self.lock().swarms.expire(now);
+        let mut state = self.lock();
+        state.swarms.expire(now);
+        self.post(state);
     }
 
     pub fn count_error(&self) {
@@ -203,7 +249,132 @@ impl Shared {
             accepted: state.connections,
             refused: self.refused.load(Relaxed),
             errors: self.errors.load(Relaxed),
+            letters: self.mailbox.len(),
+            degraded: self.is_degraded(),
         }
+    }
+
+    /// Hands over what other nodes are to be told, in the order in which it came about.
+    fn post(&self, mut state: MutexGuard<'_, State>) {
+        let outgoing = state.swarms.take_outgoing();
+        if !outgoing.is_empty() {
+            self.mailbox.post(outgoing, Instant::now());
+        }
+    }
+
+    /// Another node said something: whoever is concerned is told.
+    pub fn hear(&self, node: NodeId, message: NodeMessage) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.swarms.node_alive(now, node);
+        let delivery = state.swarms.hear(now, node, message);
+        let (to, message) = match delivery {
+            Some(Delivery::Offer { to, info_hash, from, offer }) => {
+                (to, TrackerMessage::Offer { info_hash, peer_id: from, offer })
+            }
+            Some(Delivery::Answer { to, info_hash, by, answer }) => {
+                (to, TrackerMessage::Answer { info_hash, peer_id: by, answer })
+            }
+            None => return self.post(state),
+        };
+        let outbox = state.outboxes.get(&to).cloned();
+        drop(state);
+        if let Some(outbox) = outbox {
+            outbox.push(&message.to_json());
+        }
+    }
+
+    pub fn node_alive(&self, node: NodeId) {
+        self.lock().swarms.node_alive(Instant::now(), node);
+    }
+
+    pub fn nodes(&self) -> Vec<NodeId> {
+        self.lock().swarms.nodes(Instant::now())
+    }
+
+    pub fn take_samples(&self, most: usize) -> Vec<(InfoHash, Group, Sample)> {
+        self.lock().swarms.take_samples(most)
+    }
+
+    pub fn take_wishes(&self, most: usize) -> Vec<(InfoHash, Group)> {
+        self.lock().swarms.take_wishes(most)
+    }
+
+    pub fn take_in(&self, node: NodeId, info_hash: InfoHash, group: Group, sample: Option<Sample>) {
+        self.lock().swarms.take_in(Instant::now(), node, info_hash, group, sample);
+    }
+
+    pub fn meet_guests(&self) {
+        let mut state = self.lock();
+        state.swarms.meet_guests(Instant::now());
+        self.post(state);
+    }
+
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.load(Relaxed)
+    }
+
+    pub fn set_degraded(&self, degraded: bool) {
+        self.degraded.store(degraded, Relaxed);
+    }
+
+    /// Remembers how things are, for the dashboard.
+    pub fn note(&self, now: Instant) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.note(now, || {
+            let stats = self.stats();
+            let Traffic { peers, http, uploaded } = stats.counters.traffic;
+            Point {
+                time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                viewers: stats.counters.peers,
+                connections: stats.connections,
+                peers,
+                http,
+                uploaded,
+                answers: stats.counters.answers,
+            }
+        });
+    }
+
+    /// A look at the swarms, a few seconds old at most: however many operators look, viewers are not
+    /// kept waiting.
+    fn survey(&self) -> Arc<(Survey, Vec<SwarmFacts>)> {
+        let mut surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*surveyed {
+            Some((at, survey)) if at.elapsed() < SURVEY_EVERY => survey.clone(),
+            _ => {
+                let survey = Arc::new(self.lock().swarms.survey(SURVEYED, TOP));
+                *surveyed = Some((Instant::now(), survey.clone()));
+                survey
+            }
+        }
+    }
+
+    pub fn figures(&self, range: Range) -> Figures {
+        let survey = self.survey();
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner).points(range);
+        let stats = self.stats();
+        let nodes = self.config.cluster.is_some().then(|| self.nodes().len());
+        let Counters { peers, swarms, traffic, link_kilometres, located_links, .. } = stats.counters;
+        let gauges = Gauges {
+            viewers: peers,
+            connections: stats.connections,
+            swarms,
+            nodes,
+            degraded: stats.degraded,
+            stopping: self.is_stopping(),
+            traffic,
+            kilometres: (located_links > 0).then(|| link_kilometres / located_links as f64),
+        };
+        Figures::new(gauges, history, &survey.0, survey.1.clone(), &self.atlas.atlas())
+    }
+
+    /// A part of the mesh of one of the swarms that the dashboard names.
+    pub fn mesh(&self, name: &str) -> Option<Mesh> {
+        let survey = self.survey();
+        let facts = survey.1.iter().find(|facts| public_name(&facts.info_hash) == name)?;
+        let picture = self.lock().swarms.picture(&facts.info_hash, PICTURED)?;
+        Some(Mesh::new(picture, &self.atlas.atlas()))
     }
 
     pub fn is_stopping(&self) -> bool {

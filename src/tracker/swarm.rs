@@ -9,19 +9,24 @@
 //! Who has met whom is remembered at both ends or at neither, so nobody who has left is ever
 //! referred to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::cluster::message::NodeId;
 use super::place::{LEVELS, Level, Place};
-use super::swarms::ConnectionId;
+use super::swarms::{ConnectionId, Home};
 use crate::swarm::ids::{OfferId, PeerId};
-use crate::swarm::tracker_messages::Offer;
+use crate::swarm::tracker_messages::{Offer, Traffic};
 use groups::Groups;
+pub use guests::Nodes;
 pub use peer::{Acquaintance, Peer};
 use peer::{Banked, Incoming, Pair, PairState};
 
 mod groups;
+mod guests;
 mod peer;
+pub mod survey;
+pub mod traffic;
 
 /// Age at which an offer can no longer be answered. Browsers drop theirs after 50 s; the rest is
 /// for the way here and back.
@@ -160,10 +165,16 @@ pub struct Swarm {
     limits: LinkLimits,
     peers: Peers,
     by_id: HashMap<PeerId, Slot>,
+    /// How many of them are guests: viewers whom other nodes of the cluster serve.
+    guests: usize,
     groups: Groups,
     /// Offers that may not have been answered yet, oldest first.
     introductions: VecDeque<Introduction>,
     seeders: u32,
+    /// Bytes that its viewers have told of.
+    pub traffic: Traffic,
+    /// Seeders and others whom other nodes serve, by node.
+    pub abroad: BTreeMap<NodeId, (u32, u32)>,
     /// Where the look for expired viewers goes on.
     cursor: usize,
     banked_bytes: usize,
@@ -175,9 +186,12 @@ impl Swarm {
             limits,
             peers: Peers::default(),
             by_id: HashMap::new(),
+            guests: 0,
             groups: Groups::default(),
             introductions: VecDeque::new(),
             seeders: 0,
+            traffic: Traffic::default(),
+            abroad: BTreeMap::new(),
             cursor: 0,
             banked_bytes: 0,
         }
@@ -187,12 +201,21 @@ impl Swarm {
         &self.limits
     }
 
+    /// Viewers whom this node serves.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.by_id.len() - self.guests
     }
 
-    pub fn seeders(&self) -> u32 {
-        self.seeders
+    pub fn guests(&self) -> usize {
+        self.guests
+    }
+
+    /// Seeders and others on all nodes of the cluster.
+    pub fn counts(&self) -> (u32, u32) {
+        let here = (self.seeders, self.len() as u32 - self.seeders);
+        self.abroad.values().fold(here, |(seeders, others), (more_seeders, more_others)| {
+            (seeders.saturating_add(*more_seeders), others.saturating_add(*more_others))
+        })
     }
 
     /// Session descriptions that wait for someone, in bytes.
@@ -221,43 +244,50 @@ impl Swarm {
 
     /// How near two viewers are.
     pub fn level(&self, a: Slot, b: Slot) -> Level {
-        let (Some(a), Some(b)) = (self.peer(a), self.peer(b)) else { return Level::Anywhere };
+        self.shared(a, b).unwrap_or(Level::Anywhere)
+    }
+
+    /// The same, or None for those who may not meet.
+    pub fn shared(&self, a: Slot, b: Slot) -> Option<Level> {
+        let (a, b) = (self.peer(a)?, self.peer(b)?);
         let shared = |level: &Level| {
             let level = *level as usize;
             a.groups[level] != groups::NONE && a.groups[level] == b.groups[level]
         };
-        Level::ALL.into_iter().find(shared).unwrap_or(Level::Anywhere)
+        Level::ALL.into_iter().find(shared)
     }
 
     /// Takes a viewer in, or brings what is known about it up to date; when it expires is to be said
-    /// then. Returns its slot and the
-    /// connection that it was on before.
+    /// then. Returns its slot and who served it before.
     pub fn join(
         &mut self,
         id: PeerId,
-        connection: ConnectionId,
+        home: impl Into<Home>,
         place: &Place,
         seeder: bool,
         now: Tick,
-    ) -> (Slot, Option<ConnectionId>) {
+    ) -> (Slot, Option<Home>) {
+        let home = home.into();
         let Some(slot) = self.find(&id) else {
-            let slot = self.peers.add(Peer::new(id, connection, *place, seeder, now));
+            let slot = self.peers.add(Peer::new(id, home, *place, seeder, now));
             self.by_id.insert(id, slot);
-            self.seeders += u32::from(seeder);
+            self.count(slot, true);
             self.enter_groups(slot);
             return (slot, None);
         };
-        if self.peer(slot).is_some_and(|peer| peer.place != *place) {
+        if self.peer(slot).is_some_and(|peer| peer.place != *place || !peer.listed) {
             self.leave_groups(slot);
             if let Some(peer) = self.peers.get_mut(slot) {
                 peer.place = *place;
+                peer.listed = true;
             }
             self.enter_groups(slot);
         }
+        self.count(slot, false);
         let Some(peer) = self.peers.get_mut(slot) else { return (slot, None) };
-        let before = std::mem::replace(&mut peer.connection, connection);
-        let was_seeder = std::mem::replace(&mut peer.seeder, seeder);
-        self.seeders = self.seeders + u32::from(seeder) - u32::from(was_seeder);
+        let before = std::mem::replace(&mut peer.home, home);
+        peer.seeder = seeder;
+        self.count(slot, true);
         (slot, Some(before))
     }
 
@@ -291,11 +321,24 @@ impl Swarm {
     pub fn leave(&mut self, slot: Slot) {
         self.forget_all(slot);
         self.leave_groups(slot);
+        self.count(slot, false);
         let Some(peer) = self.peers.remove(slot) else { return };
         self.by_id.remove(&peer.id);
-        self.seeders -= u32::from(peer.seeder);
         if self.by_id.is_empty() {
             self.introductions = VecDeque::new();
+        }
+    }
+
+    /// Counts a viewer in or out, as a guest or as one of this node's.
+    fn count(&mut self, slot: Slot, more: bool) {
+        let Some(peer) = self.peers.get(slot) else { return };
+        let (guests, seeders) = (usize::from(peer.is_guest()), u32::from(!peer.is_guest() && peer.seeder));
+        if more {
+            self.guests += guests;
+            self.seeders += seeders;
+        } else {
+            self.guests -= guests;
+            self.seeders -= seeders;
         }
     }
 
@@ -313,8 +356,7 @@ impl Swarm {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let in_need = peer.load() < peer.target(&self.limits);
         peer.groups = self.groups.open(peer.place.groups());
-        // Nobody is to depend on a viewer who does not upload, so nobody finds it.
-        if peer.place.uploads {
+        if peer.is_findable() {
             for level in 0..LEVELS {
                 self.groups.insert(&mut self.peers, level, slot, in_need);
             }
@@ -322,10 +364,10 @@ impl Swarm {
     }
 
     fn leave_groups(&mut self, slot: Slot) {
-        let Some((uploads, groups)) = self.peer(slot).map(|peer| (peer.place.uploads, peer.groups)) else {
+        let Some((findable, groups)) = self.peer(slot).map(|peer| (peer.is_findable(), peer.groups)) else {
             return;
         };
-        if uploads {
+        if findable {
             for level in 0..LEVELS {
                 self.groups.remove(&mut self.peers, level, slot);
             }
@@ -339,7 +381,7 @@ impl Swarm {
     /// Puts a viewer whose load has changed where it belongs.
     fn review(&mut self, slot: Slot) {
         let Some(peer) = self.peers.get(slot) else { return };
-        if peer.place.uploads {
+        if peer.is_findable() {
             let in_need = peer.load() < peer.target(&self.limits);
             for level in 0..LEVELS {
                 self.groups.set_need(&mut self.peers, level, slot, in_need);
@@ -447,16 +489,19 @@ impl Swarm {
 
     /// Looks at a part of the viewers: who has expired is returned, and old offers are dropped.
     /// After [`SWEEPS`] calls each viewer has been looked at.
-    pub fn sweep(&mut self, now: Tick) -> Vec<(PeerId, ConnectionId)> {
+    pub fn sweep(&mut self, now: Tick, nodes: &Nodes) -> Vec<(PeerId, ConnectionId)> {
         self.advance(now);
         let slots = self.peers.slots.len();
-        let mut expired = Vec::new();
+        let (mut expired, mut guests) = (Vec::new(), Vec::new());
         for _ in 0..slots.div_ceil(SWEEPS) {
             self.cursor = (self.cursor + 1) % slots;
             let Some(peer) = &mut self.peers.slots[self.cursor] else { continue };
-            if peer.expires <= now {
-                expired.push((peer.id, peer.connection));
+            if let Home::Here(connection) = peer.home
+                && peer.expires <= now
+            {
+                expired.push((peer.id, connection));
             }
+            guests.extend((peer.is_guest() && peer.expires <= now).then_some(Slot(self.cursor as u32)));
             if peer.banked.iter().any(|banked| banked.until <= now) {
                 let bytes =
                     |peer: &Peer| peer.banked.iter().map(|banked| banked.offer.sdp.len()).sum::<usize>();
@@ -468,6 +513,7 @@ impl Swarm {
                 self.banked_bytes -= before - bytes(peer);
             }
         }
+        guests.into_iter().for_each(|guest| self.fade(guest, now, nodes));
         expired
     }
 }

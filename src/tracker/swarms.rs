@@ -17,15 +17,37 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use super::choice::Search;
+use super::cluster::message::{NodeId, NodeMessage};
 use super::place::{LEVELS, Place};
 pub use super::swarm::LinkLimits;
-use super::swarm::{Slot, Swarm, Tick};
+use super::swarm::traffic::add;
+use super::swarm::{Peer, Slot, Swarm, Tick};
 use crate::swarm::ids::{InfoHash, PeerId};
-use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, ScrapeCounts};
+use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, ScrapeCounts, Traffic};
+
+mod abroad;
+pub mod survey;
+
+pub use abroad::Delivery;
 
 /// Names a connection; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
+
+/// Who serves a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// This node, on a connection.
+    Here(ConnectionId),
+    /// Another node of the cluster.
+    There(NodeId),
+}
+
+impl From<ConnectionId> for Home {
+    fn from(connection: ConnectionId) -> Self {
+        Self::Here(connection)
+    }
+}
 
 /// How the swarms are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +130,11 @@ pub struct Counters {
     /// Those of them that had been kept for a while.
     pub banked_offers: u64,
     pub answers: u64,
+    /// Viewers of other nodes who are known here.
+    pub guests: usize,
+    /// Offers and answers that came from other nodes.
+    pub offers_from_nodes: u64,
+    pub answers_from_nodes: u64,
     /// Session descriptions that wait for someone, in bytes.
     pub banked_bytes: usize,
     /// Answers by how near the two viewers are, nearest first.
@@ -116,6 +143,8 @@ pub struct Counters {
     /// both locations are known.
     pub link_kilometres: f64,
     pub located_links: u64,
+    /// Bytes that viewers have told of.
+    pub traffic: Traffic,
 }
 
 /// Every swarm that this tracker knows.
@@ -129,6 +158,7 @@ pub struct Swarms {
     /// The viewers on each connection.
     owned: HashMap<ConnectionId, Vec<(InfoHash, PeerId)>>,
     counters: Counters,
+    cluster: abroad::Cluster,
 }
 
 impl Swarms {
@@ -140,6 +170,7 @@ impl Swarms {
             swarms: HashMap::new(),
             owned: HashMap::new(),
             counters: Counters::default(),
+            cluster: abroad::Cluster::default(),
         }
     }
 
@@ -170,7 +201,7 @@ impl Swarms {
                 banked: Vec::new(),
             });
         }
-        let known = self.swarms.get(&info_hash).is_some_and(|swarm| swarm.find(&peer_id).is_some());
+        let known = self.serves(&info_hash, &peer_id);
         if !known && self.counters.peers >= self.settings.max_peers {
             return Err(Refusal::Full);
         }
@@ -179,32 +210,39 @@ impl Swarms {
         let swarm = self.swarms.entry(info_hash).or_insert_with(|| Swarm::new(self.settings.links));
         swarm.advance(now);
         let banked_before = swarm.banked_bytes();
+        let guests_before = swarm.guests();
         let seeder = announce.left == Some(0) || announce.event == AnnounceEvent::Completed;
         let (slot, previous) = swarm.join(peer_id, connection, &place.into(), seeder, now);
         self.counters.peers += usize::from(!known);
-        if known && announce.event == AnnounceEvent::Started {
+        // A guest may have come to stay.
+        self.counters.guests -= guests_before - swarm.guests();
+        if previous.is_some() && announce.event == AnnounceEvent::Started {
             // The same name, but it begins with no links.
             swarm.forget_all(slot);
         }
 
         let room = self.settings.bank_bytes.saturating_sub(self.counters.banked_bytes);
-        let (receivers, banked) = introduce(&self.settings, swarm, slot, announce, room, now, &mut self.rng);
-        self.counters.offers += (receivers.len() + banked.len()) as u64;
+        let Introduced { receivers, guests, given: banked, waits } =
+            introduce(&self.settings, swarm, slot, announce, room, now, &mut self.rng);
+        self.counters.offers += (receivers.len() + guests.len() + banked.len()) as u64;
+        for (node, message) in guests {
+            self.cluster.send(node, message);
+        }
+        if self.cluster.is_on() && !announce.offers.is_empty() {
+            self.cluster.note_interest(info_hash, peer_id, swarm, slot, waits);
+        }
         self.counters.banked_offers += banked.len() as u64;
         self.counters.banked_bytes = self.counters.banked_bytes + swarm.banked_bytes() - banked_before;
 
         let interval = interval(&self.settings, swarm, slot, &mut self.rng);
         // Two announces may be missed, as by a page in the background, and a little more.
         swarm.set_expiry(slot, now + 2 * interval + self.settings.medium_interval);
-        let announced = Announced {
-            interval,
-            complete: swarm.seeders(),
-            incomplete: swarm.len() as u32 - swarm.seeders(),
-            receivers,
-            banked,
-        };
-        if let Some(previous) = previous.filter(|previous| *previous != connection) {
-            self.disown(previous, info_hash, peer_id);
+        let (complete, incomplete) = swarm.counts();
+        let announced = Announced { interval, complete, incomplete, receivers, banked };
+        match previous {
+            Some(Home::Here(previous)) if previous != connection => self.disown(previous, info_hash, peer_id),
+            Some(Home::There(node)) => self.cluster.send(node, NodeMessage::Moved { info_hash, peer_id }),
+            _ => {}
         }
         Ok(announced)
     }
@@ -213,12 +251,29 @@ impl Swarms {
     pub fn report_links(&mut self, connection: ConnectionId, info_hash: &InfoHash, id: &PeerId, links: u32) {
         let Some(swarm) = self.swarms.get_mut(info_hash) else { return };
         let Some(slot) = swarm.find(id) else { return };
-        if swarm.peer(slot).is_some_and(|peer| peer.connection == connection) {
+        if swarm.peer(slot).is_some_and(|peer| peer.home == connection.into()) {
             swarm.correct_links(slot, links);
         }
     }
 
-    /// A viewer answered an offer. Returns the connection of the viewer who made it.
+    /// A viewer said how many bytes it has received and sent in a swarm.
+    pub fn report_traffic(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        announce: &Announce,
+        traffic: Traffic,
+    ) {
+        let now = self.tick(now);
+        let Some(swarm) = self.swarms.get_mut(&announce.info_hash) else { return };
+        let Some(slot) = swarm.find(&announce.peer_id) else { return };
+        if swarm.peer(slot).is_some_and(|peer| peer.home == connection.into()) {
+            let started = announce.event == AnnounceEvent::Started;
+            add(&mut self.counters.traffic, swarm.report(slot, traffic, started, now));
+        }
+    }
+
+    /// A viewer answered an offer. Returns who serves the viewer who made it; another node is told.
     ///
     /// # Errors
     ///
@@ -230,12 +285,12 @@ impl Swarms {
         now: Instant,
         connection: ConnectionId,
         answer: &Answer,
-    ) -> Result<ConnectionId, Refusal> {
+    ) -> Result<Home, Refusal> {
         let now = self.tick(now);
         let swarm = self.swarms.get_mut(&answer.info_hash).ok_or(Refusal::NotYours)?;
         swarm.advance(now);
         let by = swarm.find(&answer.peer_id).ok_or(Refusal::NotYours)?;
-        if swarm.peer(by).is_none_or(|peer| peer.connection != connection) {
+        if swarm.peer(by).is_none_or(|peer| peer.home != connection.into()) {
             return Err(Refusal::NotYours);
         }
         let to = swarm.find(&answer.to_peer_id).ok_or(Refusal::NoSuchOffer)?;
@@ -248,16 +303,20 @@ impl Swarms {
             self.counters.link_kilometres += f64::from(a.distance_km(b));
             self.counters.located_links += 1;
         }
-        Ok(offerer.connection)
+        let home = offerer.home;
+        if let Home::There(node) = home {
+            let Answer { info_hash, peer_id, to_peer_id, offer_id, .. } = *answer;
+            let sdp = answer.sdp.clone();
+            self.cluster
+                .send(node, NodeMessage::Answer { info_hash, by: peer_id, to: to_peer_id, offer_id, sdp });
+        }
+        Ok(home)
     }
 
     /// The size of a swarm; zeros if there is none.
     pub fn scrape(&self, info_hash: &InfoHash) -> ScrapeCounts {
-        self.swarms.get(info_hash).map_or_else(ScrapeCounts::default, |swarm| ScrapeCounts {
-            complete: swarm.seeders(),
-            incomplete: swarm.len() as u32 - swarm.seeders(),
-            downloaded: 0,
-        })
+        let (complete, incomplete) = self.swarms.get(info_hash).map(Swarm::counts).unwrap_or_default();
+        ScrapeCounts { complete, incomplete, downloaded: 0 }
     }
 
     /// A connection closed: all viewers on it are gone.
@@ -275,7 +334,9 @@ impl Swarms {
         let mut expired = Vec::new();
         for (info_hash, swarm) in &mut self.swarms {
             let before = swarm.banked_bytes();
-            let gone = swarm.sweep(now);
+            let guests = swarm.guests();
+            let gone = swarm.sweep(now, &self.cluster.nodes);
+            self.counters.guests -= guests - swarm.guests();
             self.counters.banked_bytes -= before - swarm.banked_bytes();
             expired.extend(gone.into_iter().map(|(peer_id, connection)| (*info_hash, peer_id, connection)));
         }
@@ -322,16 +383,32 @@ impl Swarms {
     fn remove(&mut self, connection: ConnectionId, info_hash: InfoHash, peer_id: PeerId) {
         let Some(swarm) = self.swarms.get_mut(&info_hash) else { return };
         let Some(slot) = swarm.find(&peer_id) else { return };
-        if swarm.peer(slot).is_some_and(|peer| peer.connection == connection) {
+        if swarm.peer(slot).is_some_and(|peer| peer.home == connection.into()) {
+            for node in swarm.nodes_of(slot) {
+                self.cluster.send(node, NodeMessage::Left { info_hash, peer_id });
+            }
             let before = swarm.banked_bytes();
             swarm.leave(slot);
             self.counters.banked_bytes -= before - swarm.banked_bytes();
             self.counters.peers -= 1;
         }
         if swarm.len() == 0 {
+            self.counters.guests -= swarm.guests();
             self.swarms.remove(&info_hash);
         }
     }
+}
+
+/// What became of a viewer's offers.
+struct Introduced {
+    /// Who gets them, in this order.
+    receivers: Vec<ConnectionId>,
+    /// What other nodes get for their viewers.
+    guests: Vec<(NodeId, NodeMessage)>,
+    /// Earlier offers of others, for the viewer.
+    given: Vec<(PeerId, Offer)>,
+    /// Whether it still needs links.
+    waits: bool,
 }
 
 /// Finds partners for a viewer. One who has offers left from before gives one of those; the
@@ -344,7 +421,7 @@ fn introduce(
     room: usize,
     now: Tick,
     rng: &mut SmallRng,
-) -> (Vec<ConnectionId>, Vec<(PeerId, Offer)>) {
+) -> Introduced {
     let wanted = announce.numwant.map_or(usize::MAX, |numwant| numwant as usize);
     let offers = &announce.offers[..announce.offers.len().min(wanted)];
 
@@ -360,18 +437,29 @@ fn introduce(
     }
 
     let mut left = offers.iter();
-    let mut receivers = Vec::with_capacity(own);
-    let mut given = Vec::new();
-    let id = |swarm: &Swarm, slot| swarm.peer(slot).map(|peer| (peer.id, peer.connection));
+    let (mut receivers, mut guests, mut given) = (Vec::with_capacity(own), Vec::new(), Vec::new());
+    let id = |swarm: &Swarm, slot| swarm.peer(slot).map(|peer| (peer.id, peer.home));
+    // The offers go out in this order, and those to viewers of this node need no message to another.
+    partners.sort_by_key(|(partner, _)| swarm.peer(*partner).is_some_and(Peer::is_guest));
     for (partner, banked) in partners {
-        let Some((peer_id, connection)) = id(swarm, partner) else { continue };
+        let Some((peer_id, home)) = id(swarm, partner) else { continue };
         if banked {
             let Some(offer) = swarm.take_banked(partner, now) else { continue };
             swarm.introduce(partner, slot, offer.offer_id, now);
             given.push((peer_id, offer));
-        } else if let Some(Offer { offer_id, .. }) = left.next() {
-            swarm.introduce(slot, partner, *offer_id, now);
-            receivers.push(connection);
+        } else if let Some(offer) = left.next() {
+            match home {
+                Home::Here(connection) => receivers.push(connection),
+                Home::There(node) => guests.extend(abroad::offer(
+                    swarm,
+                    slot,
+                    announce.info_hash,
+                    node,
+                    peer_id,
+                    offer.clone(),
+                )),
+            }
+            swarm.introduce(slot, partner, offer.offer_id, now);
         }
     }
 
@@ -387,7 +475,8 @@ fn introduce(
             swarm.bank(slot, offer.clone(), settings.bank_per_viewer, until);
         }
     }
-    (receivers, given)
+    let waits = swarm.peer(slot).is_some_and(|peer| peer.load() < peer.target(swarm.limits()));
+    Introduced { receivers, guests, given, waits }
 }
 
 /// When a viewer should announce itself again. Every announce makes a browser build connections

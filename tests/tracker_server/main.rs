@@ -5,6 +5,8 @@
 #[path = "../tracker/support.rs"]
 mod support;
 
+mod cluster;
+mod edge_cases;
 mod operating;
 mod places;
 mod server;

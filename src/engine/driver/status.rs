@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Driver;
 use crate::engine::report::PeerStats;
+use crate::swarm::tracker_messages::Traffic;
 
 impl Driver {
     pub(super) fn tick(&mut self) {
@@ -22,6 +23,13 @@ impl Driver {
             self.stalls.update(since_start, position, playback.playing, self.pump.pushed, ended);
         }
         let counters = self.viewer.counters();
+        if let Some(mesh) = &mut self.mesh {
+            mesh.set_traffic(Traffic {
+                peers: counters.peer_bytes,
+                http: counters.http_bytes,
+                uploaded: counters.upload_bytes,
+            });
+        }
         let mesh = self.mesh.as_ref();
         let peers = self.viewer.peer_reports(now).into_iter().map(|peer| PeerStats {
             id: peer.id.to_string(),

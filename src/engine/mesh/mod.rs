@@ -21,6 +21,7 @@ use links::Links;
 use crate::net::data_channel::{Connector, Link, LinkEvent, LinkSender, Offer, RtcError};
 use crate::net::tracker_client::{OFFER_LIFETIME, TrackerClient, TrackerConfig, TrackerEvent, TrackerHandle};
 use crate::swarm::ids::OfferId;
+use crate::swarm::tracker_messages::{Extras, Traffic};
 use crate::swarm::{InfoHash, PeerId};
 use crate::viewer::PeerKey;
 
@@ -83,6 +84,9 @@ pub struct Mesh {
     inputs: mpsc::Receiver<MeshInput>,
     sender: mpsc::Sender<MeshInput>,
     events: VecDeque<MeshEvent>,
+    /// Bytes in this swarm, and before it.
+    traffic: Option<Traffic>,
+    traffic_before: Option<Traffic>,
 }
 
 impl Mesh {
@@ -129,7 +133,19 @@ impl Mesh {
             inputs,
             sender,
             events: VecDeque::new(),
+            traffic: None,
+            traffic_before: None,
         }
+    }
+
+    /// Takes the bytes of the whole session; trackers are told what has been added in this swarm.
+    pub fn set_traffic(&mut self, all: Traffic) {
+        let before = *self.traffic_before.get_or_insert(all);
+        self.traffic = Some(Traffic {
+            peers: all.peers.saturating_sub(before.peers),
+            http: all.http.saturating_sub(before.http),
+            uploaded: all.uploaded.saturating_sub(before.uploaded),
+        });
     }
 
     /// The next input. Cancel safe.
@@ -250,7 +266,8 @@ impl Mesh {
                 Err(error) => log::warn!(target: "p2phls-swarm", "no offer could be made: {error}"),
             }
         }
-        if let Err(error) = self.trackers[tracker].announce(announced) {
+        let extras = Extras { traffic: self.traffic, ..Extras::default() };
+        if let Err(error) = self.trackers[tracker].announce_with(announced, extras) {
             log::debug!(target: "p2phls-swarm", "announce not sent to tracker {tracker}: {error}");
         }
     }

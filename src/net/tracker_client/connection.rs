@@ -229,13 +229,13 @@ impl<'a> Connection<'a> {
                 self.schedule.hurry(Instant::now().into_std());
                 Ok(())
             }
-            Command::Announce(offers) => {
+            Command::Announce(offers, extras) => {
                 let event = if self.announced { AnnounceEvent::Update } else { AnnounceEvent::Started };
                 self.announced = true;
                 let offers: Vec<_> =
                     offers.into_iter().map(|(offer_id, sdp)| Offer { offer_id, sdp }).collect();
                 let numwant = u32::try_from(offers.len()).ok();
-                self.say(ClientMessage::Announce(Announce {
+                let announce = ClientMessage::Announce(Announce {
                     info_hash,
                     peer_id,
                     event,
@@ -243,18 +243,17 @@ impl<'a> Connection<'a> {
                     // A stream has no end to measure from.
                     left: None,
                     offers,
-                }))
-                .await
+                });
+                self.say(announce.to_json_with(&extras)).await
             }
             Command::Answer { to, offer_id, sdp } => {
-                self.say(ClientMessage::Answer(Answer { info_hash, peer_id, to_peer_id: to, offer_id, sdp }))
-                    .await
+                let answer = Answer { info_hash, peer_id, to_peer_id: to, offer_id, sdp };
+                self.say(ClientMessage::Answer(answer).to_json()).await
             }
         }
     }
 
-    async fn say(&mut self, message: ClientMessage) -> Result<(), End> {
-        let json = message.to_json();
+    async fn say(&mut self, json: String) -> Result<(), End> {
         if json.len() > MAX_MESSAGE {
             // Trackers close the socket on such a message.
             return self.warn(format!("a message of {} bytes is too long to be sent", json.len())).await;

@@ -26,6 +26,21 @@ pub struct Extras {
     pub token: Option<String>,
     /// Open connections to viewers of this swarm, as the viewer counts them itself.
     pub links: Option<u32>,
+    pub traffic: Option<Traffic>,
+}
+
+/// Segment bytes of a viewer in one swarm, since it came there: `"traffic":{"peers":1,"http":2,"uploaded":3}`.
+///
+/// Not the protocol's own `uploaded` and `downloaded`: those count for an account, and
+/// p2p-media-loader says 0 there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// From peers.
+    pub peers: u64,
+    /// Over HTTP.
+    pub http: u64,
+    /// To peers.
+    pub uploaded: u64,
 }
 
 /// A viewer's sign of life in one swarm.
@@ -76,7 +91,11 @@ impl ClientMessage {
     /// The same, with what our tracker understands besides.
     pub fn parse_with_extras(message: &[u8]) -> Result<(Self, Extras), MessageError> {
         let mut raw: Raw = read_object(message)?;
-        let extras = Extras { token: raw.token.0.take(), links: raw.links.saturating_u32() };
+        let extras = Extras {
+            token: raw.token.0.take(),
+            links: raw.links.saturating_u32(),
+            traffic: raw.traffic.0.take().map(RawTraffic::understand),
+        };
         let echo = match &raw.info_hash {
             Ids::One(id) => id.echo(),
             _ => String::new(),
@@ -91,8 +110,18 @@ impl ClientMessage {
 
     /// Writes the message as JSON.
     pub fn to_json(&self) -> String {
+        self.to_json_with(&Extras::default())
+    }
+
+    /// The same, with what our tracker understands besides; only announces carry it.
+    pub fn to_json_with(&self, extras: &Extras) -> String {
         match self {
-            Self::Announce(announce) => write(&AnnounceOut::from(announce)),
+            Self::Announce(announce) => write(&AnnounceOut {
+                token: extras.token.as_deref(),
+                links: extras.links,
+                traffic: extras.traffic,
+                ..AnnounceOut::from(announce)
+            }),
             Self::Answer(answer) => write(&AnswerOut {
                 action: Action::Announce,
                 info_hash: answer.info_hash,
@@ -122,6 +151,23 @@ struct Raw {
     answer: Object<AnyDescription>,
     token: Text,
     links: Number,
+    traffic: Object<RawTraffic>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawTraffic {
+    peers: Number,
+    http: Number,
+    uploaded: Number,
+}
+
+impl RawTraffic {
+    fn understand(self) -> Traffic {
+        // Conversion saturates; what is missing or no number is 0.
+        let bytes = |number: Number| number.0.unwrap_or(0.0) as u64;
+        Traffic { peers: bytes(self.peers), http: bytes(self.http), uploaded: bytes(self.uploaded) }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -222,6 +268,12 @@ struct AnnounceOut<'a> {
     left: Option<u64>,
     #[serde(skip_serializing_if = "Offers::is_empty")]
     offers: Offers<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    links: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic: Option<Traffic>,
 }
 
 impl<'a> From<&'a Announce> for AnnounceOut<'a> {
@@ -242,6 +294,9 @@ impl<'a> From<&'a Announce> for AnnounceOut<'a> {
             peer_id: announce.peer_id,
             left: announce.left,
             offers: Offers(&announce.offers),
+            token: None,
+            links: None,
+            traffic: None,
         }
     }
 }

@@ -73,6 +73,26 @@ fn is_lenient_where_clients_differ() {
 }
 
 #[test]
+fn extras_are_read_and_bounded() {
+    let extras = |changes: Value| {
+        let mut message = json!({"action": "announce", "info_hash": HASH, "peer_id": ME});
+        message.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        ClientMessage::parse_with_extras(message.to_string().as_bytes()).unwrap().1
+    };
+    let traffic = |value: Value| extras(json!({"traffic": value})).traffic;
+    let read = |peers, http, uploaded| Some(Traffic { peers, http, uploaded });
+    assert_eq!(traffic(json!({"peers": 1, "http": "2", "uploaded": 3.9})), read(1, 2, 3));
+    assert_eq!(traffic(json!({"peers": -1, "http": 1e300, "uploaded": [], "x": {}})), read(0, u64::MAX, 0));
+    for odd in [json!(null), json!(1), json!("x"), json!([1, 2, 3]), json!(true)] {
+        assert_eq!(traffic(odd), None);
+    }
+    let said = Extras { token: Some("t".into()), links: Some(3), traffic: read(1, 2, 3) };
+    let announce = ClientMessage::Announce(announce(json!({})).unwrap());
+    let json = announce.to_json_with(&said);
+    assert_eq!(ClientMessage::parse_with_extras(json.as_bytes()).unwrap(), (announce, said));
+}
+
+#[test]
 fn is_strict_where_a_guess_would_reach_the_wrong_one() {
     use Malformed::*;
     let offer = |id: &str, sdp: &str| json!({"offers": [{"offer": {"sdp": sdp}, "offer_id": id}]});

@@ -5,6 +5,7 @@
 //! That is the form of ip-location-db's `asn-ipv4.csv` and `asn-ipv6.csv` (CC-BY 4.0), which may
 //! be given to others, while MaxMind's may not.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::IpAddr;
 
@@ -16,7 +17,12 @@ use super::Reason;
 pub(super) struct AsnTable {
     v4: Ranges<u32>,
     v6: Ranges<u64>,
+    /// Whose number it is, for the operator to read.
+    names: HashMap<u32, Box<str>>,
 }
+
+/// Longest name that is kept, in characters.
+const MAX_NAME: usize = 40;
 
 #[derive(Debug)]
 struct Ranges<T> {
@@ -66,6 +72,7 @@ impl<T: Copy + Ord> Ranges<T> {
 impl AsnTable {
     pub fn read(from: impl Read) -> Result<Self, Reason> {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let mut names = HashMap::new();
         let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(from);
         let mut row = csv::StringRecord::new();
         while rows.read_record(&mut row)? {
@@ -85,11 +92,19 @@ impl AsnTable {
                 }
                 _ => return Err(wrong()),
             }
+            if let (Some(number), Some(name)) = (number, row.get(3).filter(|name| !name.is_empty())) {
+                names.entry(number).or_insert_with(|| name.chars().take(MAX_NAME).collect());
+            }
         }
         Ok(Self {
             v4: Ranges::new(v4, |last| last.checked_add(1)),
             v6: Ranges::new(v6, |last| last.checked_add(1)),
+            names,
         })
+    }
+
+    pub fn name(&self, number: u32) -> Option<&str> {
+        self.names.get(&number).map(|name| &**name)
     }
 
     pub fn find(&self, address: IpAddr) -> Option<u32> {

@@ -5,7 +5,7 @@
 
 use super::Country;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Continent {
     Africa,
     Antarctica,

@@ -117,6 +117,19 @@ impl Groups {
         }
     }
 
+    /// How many places the list has, used or not.
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The groups from a place in the list on: those who need links and those who do not.
+    pub fn from(&self, place: usize) -> impl Iterator<Item = (Group, &[Slot], &[Slot])> {
+        self.list.get(place..).unwrap_or_default().iter().map(|group| {
+            let (in_need, content) = group.slots.split_at(group.in_need as usize);
+            (group.key, in_need, content)
+        })
+    }
+
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()

@@ -7,14 +7,16 @@ use super::{LinkLimits, OFFER_LIFETIME, Slot, Tick};
 use crate::swarm::ids::{OfferId, PeerId};
 use crate::swarm::tracker_messages::Offer;
 use crate::tracker::place::{LEVELS, Level, Place};
-use crate::tracker::swarms::ConnectionId;
+use crate::tracker::swarms::Home;
 
 /// One viewer.
 #[derive(Debug)]
 pub struct Peer {
     pub id: PeerId,
-    pub connection: ConnectionId,
+    pub home: Home,
     pub seeder: bool,
+    /// Whether others may find it: a guest that was not heard of for a while is only remembered.
+    pub(super) listed: bool,
     pub joined: Tick,
     /// When it counts as gone unless it announces itself again.
     pub expires: Tick,
@@ -26,6 +28,8 @@ pub struct Peer {
     pub(super) incoming: Vec<Incoming>,
     /// Offers that nobody has been given yet, oldest first.
     pub(super) banked: Vec<Banked>,
+    /// What it said about its bytes, if anything.
+    pub(super) report: Option<Box<super::traffic::Report>>,
     /// Links and offers under way by how near the other is.
     levels: [u16; LEVELS],
     links: u16,
@@ -83,11 +87,12 @@ pub enum Acquaintance {
 }
 
 impl Peer {
-    pub(super) fn new(id: PeerId, connection: ConnectionId, place: Place, seeder: bool, now: Tick) -> Self {
+    pub(super) fn new(id: PeerId, home: Home, place: Place, seeder: bool, now: Tick) -> Self {
         Self {
             id,
-            connection,
+            home,
             seeder,
+            listed: true,
             joined: now,
             expires: now,
             place,
@@ -96,11 +101,23 @@ impl Peer {
             pairs: Vec::new(),
             incoming: Vec::new(),
             banked: Vec::new(),
+            report: None,
             levels: [0; LEVELS],
             links: 0,
             open: 0,
             correction: 0,
         }
+    }
+
+    /// Whether another node of the cluster serves it.
+    pub fn is_guest(&self) -> bool {
+        matches!(self.home, Home::There(_))
+    }
+
+    /// Whether it stands in the lists of its groups. Nobody is to depend on a viewer who does not
+    /// upload, so nobody finds it.
+    pub(super) fn is_findable(&self) -> bool {
+        self.place.uploads && self.listed
     }
 
     /// Viewers that it is probably connected to.

@@ -56,7 +56,9 @@ impl World {
     }
 
     fn answer(&mut self, connection: u64, by: u8, to: u8, offer: u8) -> Result<ConnectionId, Refusal> {
-        self.swarms.answer(self.now, ConnectionId(connection), &answer(by, to, offer))
+        let home = self.swarms.answer(self.now, ConnectionId(connection), &answer(by, to, offer))?;
+        let Home::Here(connection) = home else { panic!("{home:?}") };
+        Ok(connection)
     }
 
     fn expire(&mut self) {
@@ -81,6 +83,38 @@ fn an_offer_is_answered_once_by_the_one_who_got_it() {
     assert_eq!(world.answer(1, 1, 2, 0), Err(Refusal::NoSuchOffer), "answered");
     let counters = world.swarms.counters();
     assert_eq!((counters.offers, counters.answers), (1, 1));
+}
+
+#[test]
+fn reports_are_added_up_and_not_believed_beyond_reason() {
+    let mut world = World::new(Settings::default());
+    let traffic = |peers, http, uploaded| Traffic { peers, http, uploaded };
+    let report = |world: &mut World, connection, event, said| {
+        let announce = announce(1, event, 0);
+        if event != AnnounceEvent::Stopped {
+            world.announce(1, 1, event, 0);
+        }
+        world.swarms.report_traffic(world.now, ConnectionId(connection), &announce, said);
+        world.swarms.counters().traffic
+    };
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Started, traffic(1, 2, 3)), traffic(1, 2, 3));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(11, 22, 33)), traffic(11, 22, 33));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(5, 22, 33)), traffic(11, 22, 33));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(6, 22, 33)), traffic(12, 22, 33));
+    assert_eq!(
+        report(&mut world, 2, AnnounceEvent::Update, traffic(999, 999, 999)),
+        traffic(12, 22, 33),
+        "not its own"
+    );
+    world.now += Duration::from_secs(1);
+    let greedy = report(&mut world, 1, AnnounceEvent::Update, traffic(u64::MAX, u64::MAX, u64::MAX));
+    assert!(greedy.peers <= 12 + 250_000_000, "{greedy:?}");
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Stopped, traffic(u64::MAX, u64::MAX, u64::MAX)), greedy);
+
+    // Who comes from another tracker has a past.
+    let mut world = World::new(Settings::default());
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(100, 100, 100)), traffic(0, 0, 0));
+    assert_eq!(report(&mut world, 1, AnnounceEvent::Update, traffic(101, 100, 100)), traffic(1, 0, 0));
 }
 
 #[test]
@@ -296,7 +330,7 @@ proptest! {
                         if let Ok(offerer) = world.swarms
                             .answer(world.now, ConnectionId(*connection), &answer(*by, *to, 0))
                         {
-                            prop_assert_eq!(offerer.0, here[to].0);
+                            prop_assert_eq!(offerer, Home::Here(ConnectionId(here[to].0)));
                         }
                     }
                 },
