@@ -22,6 +22,9 @@ const MAX_FETCHES: usize = 2;
 /// A player may want so much before it shows anything; it does not wait for a swarm that is still forming.
 const PREROLL: Duration = Duration::from_secs(8);
 
+/// A swarm has formed for a viewer that has heard from so many peers.
+const ENOUGH_PEERS: u64 = 3;
+
 /// What a player that stands still waits for may take so long to come from peers.
 const PREROLL_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -125,7 +128,7 @@ impl Viewer {
     pub(super) fn policy(&self) -> Policy {
         let Policy { margin, reserve, .. } = self.config.policy;
         // On live nearly all slack there is belongs to the peers; a reserve would leave them none. And
-        // before the first peer is there, a second's patience saves filling the whole reserve over HTTP.
+        // before the first peers are there, a second's patience saves filling the whole reserve over HTTP.
         let none = self.live || self.is_waiting_for_swarm();
         let reserve = if none { Duration::ZERO } else { reserve.min(self.config.buffer / 2) };
         // Word of a segment comes before it can be asked for, so a hop of the news takes longer than one of the
@@ -135,8 +138,10 @@ impl Viewer {
     }
 
     fn is_waiting_for_swarm(&self) -> bool {
-        // A peer of which nobody knows yet what it holds is not there yet.
-        self.swarm_forming && !self.peers.values().any(|p| p.state.has_announced())
+        // A peer of which nobody knows yet what it holds is not there yet, nor is a newcomer who has nothing.
+        let others = self.swarm_size.map_or(1, |size| size.saturating_sub(1).clamp(1, ENOUGH_PEERS));
+        let heard = || self.peers.values().filter(|p| p.state.frontier().is_some()).count() as u64;
+        self.swarm_forming && heard() < others
     }
 
     /// Time until playback needs a segment.

@@ -296,4 +296,67 @@ proptest! {
             let _ = TrackerMessage::parse(&json);
         }
     }
+
+    /// Stands in for `fuzz/fuzz_targets/tracker.rs` where there is no fuzzer: fields of the protocol with
+    /// values of any kind.
+    #[test]
+    fn what_can_be_read_can_be_written_and_read_again(
+        fields in proptest::collection::vec((field(), value()), 0..10), garbage in ".{0,40}",
+    ) {
+        let mut message = json!({"action": "announce", "info_hash": HASH, "peer_id": ME});
+        message.as_object_mut().unwrap().extend(fields);
+        if let Ok((message, extras)) = ClientMessage::parse_with_extras(message.to_string().as_bytes()) {
+            let (again, said) = ClientMessage::parse_with_extras(message.to_json_with(&extras).as_bytes()).unwrap();
+            prop_assert_eq!(&again, &message);
+            if matches!(message, ClientMessage::Announce(_)) {
+                prop_assert_eq!(said, extras);
+            }
+        }
+        let _ = TrackerMessage::parse(message.to_string().as_bytes());
+        let _ = ClientMessage::parse(garbage.as_bytes());
+    }
+}
+
+fn field() -> impl Strategy<Value = String> {
+    const FIELDS: &[&str] = &[
+        "action",
+        "info_hash",
+        "peer_id",
+        "to_peer_id",
+        "offer_id",
+        "event",
+        "numwant",
+        "left",
+        "offers",
+        "offer",
+        "answer",
+        "token",
+        "links",
+        "traffic",
+        "interval",
+        "files",
+        "failure reason",
+    ];
+    prop_oneof![9 => proptest::sample::select(FIELDS).prop_map(str::to_owned), 1 => ".{0,8}"]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    const WORDS: &[&str] = &[HASH, ME, OTHER, OFFER, "announce", "scrape", "started", "stopped", "v=0", ""];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (0..1u64 << 53).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        proptest::sample::select(WORDS).prop_map(Value::from),
+        ".{0,30}".prop_map(Value::from),
+    ];
+    const KEYS: &[&str] = &["sdp", "offer", "offer_id", "type", "peers", "http", "uploaded"];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::vec((proptest::sample::select(KEYS), inner), 0..6)
+                .prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ]
+    })
 }
