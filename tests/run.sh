@@ -49,6 +49,11 @@ browser_test() {
     "$PYTHON" tests/browser/test_browser.py
 }
 
+tracker_browser_test() {
+  export P2PHLS_TRACKER=$TARGET/debug/p2phls-tracker
+  "$PYTHON" tests/browser/test_bittorrent_client.py && "$PYTHON" tests/browser/test_dashboard.py
+}
+
 check "format" cargo fmt --check
 check "lints" cargo clippy --locked --all-targets --features tracker,sim -- -D warnings
 check "scripts" scripts
@@ -59,6 +64,7 @@ check "tests" cargo test --locked --features tracker,sim --no-fail-fast
 check "Python" python_test
 if have_browser; then
   check "browser" browser_test
+  check "tracker in the browser" tracker_browser_test
 else
   names+=("browser: Chromium or its npm packages could not be installed, see above") results+=(SKIPPED)
 fi

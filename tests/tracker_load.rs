@@ -9,7 +9,8 @@
 //! `idle N` opens N connections, announces once on each, and tells the memory and the CPU time that
 //! each took. `relay N SECONDS` lets N viewers in 20 swarms announce with five offers each, as fast
 //! as the responses come, answers every offer, and tells how many offers were relayed a CPU second.
-//! `paced N SECONDS RATE` does so RATE times a second and tells how long offers were under way.
+//! `paced N SECONDS RATE` does so RATE times a second and tells how long offers were under way. Each ends with
+//! the same as a line of JSON, for `benches/tracker.py`, which compares trackers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -106,6 +107,8 @@ async fn idle(url: &str, pid: u32, count: usize) {
         after.memory / 1e6,
         after.cpu - before.cpu
     );
+    let bytes = (after.memory - before.memory) / count as f64;
+    println!("{}", json!({"bytes": bytes, "cpu": after.cpu - before.cpu}));
 }
 
 async fn relay(url: &str, pid: u32, count: usize, seconds: u64, rate: Option<f64>) {
@@ -207,6 +210,11 @@ async fn relay(url: &str, pid: u32, count: usize, seconds: u64, rate: Option<f64
     delays.sort_by(f64::total_cmp);
     let at = |part: f64| delays.get((delays.len() as f64 * part) as usize).copied().unwrap_or(0.0);
     println!("offers under way: p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms", at(0.5), at(0.9), at(0.99));
+    println!(
+        "{}",
+        json!({"announces": responses / wall, "offers": offers / wall, "answers": answers / wall, "errors": errors,
+            "cores": cpu / wall, "per_cpu": offers / cpu, "p50": at(0.5), "p99": at(0.99)})
+    );
 }
 
 #[tokio::main]

@@ -23,7 +23,7 @@
 use rand::{Rng, RngExt};
 
 use super::place::Level;
-use super::swarm::{Acquaintance, LinkLimits, Slot, Swarm, Tick};
+use super::swarm::{Acquaintance, LinkLimits, Peer, Slot, Swarm, Tick};
 
 /// Viewers looked at in each group,
 const SAMPLE: usize = 8;
@@ -46,6 +46,21 @@ impl Share {
             Self::Near => Level::Site..=Level::Provider,
             Self::Regional => Level::Country..=Level::Continent,
             Self::Random => Level::Anywhere..=Level::Anywhere,
+        }
+    }
+
+    /// How many links of this kind a viewer has.
+    fn had_by(self, peer: &Peer, limits: &LinkLimits) -> usize {
+        let links = peer.load_within(self.levels());
+        match self {
+            Self::Near | Self::Regional => links,
+            // Whoever is drawn at random may live in the same country. That holds the swarm together,
+            // too, but at least every other one has to come from farther away.
+            Self::Random => {
+                let regional = peer.load_within(Self::Regional.levels());
+                let surplus = regional.saturating_sub(Self::Regional.quota(limits));
+                links + surplus.min(self.quota(limits) / 2)
+            }
         }
     }
 
@@ -100,7 +115,7 @@ pub struct Search<'a, R> {
 impl<'a, R: Rng> Search<'a, R> {
     pub fn new(swarm: &'a Swarm, me: Slot, now: Tick, rng: &'a mut R) -> Self {
         let peer = swarm.peer(me);
-        let have = Share::ALL.map(|share| peer.map_or(0, |peer| peer.load_within(share.levels())));
+        let have = Share::ALL.map(|share| peer.map_or(0, |peer| share.had_by(peer, swarm.limits())));
         let load = peer.map_or(usize::MAX, |peer| peer.load());
         Self { swarm, me, now, rng, have, chosen: Vec::new(), load }
     }
@@ -131,13 +146,15 @@ impl<'a, R: Rng> Search<'a, R> {
         Some(found)
     }
 
-    /// Whether the viewer takes who is far in place of who is near. Where there are others near
-    /// who have enough just now, it waits for those who come after it, since links last long.
+    /// Whether the viewer takes who is far in place of who is near. Links last long: one who is among the
+    /// first of its provider would be linked far away when the others come. So it takes some far links at
+    /// once, if there are hardly any near, or a few, if those near have enough just now; then it waits.
     fn settles(&self) -> bool {
         let limits = self.swarm.limits();
         let (in_need, content) = self.swarm.around(self.me, Level::Provider);
         let waited = self.swarm.peer(self.me).map(|me| self.now.since(me.joined));
-        in_need.len() + content.len() <= limits.near
+        let alone = in_need.len() + content.len() <= limits.near;
+        (alone && self.load < limits.far_at_once)
             || self.load < limits.poor
             || waited.is_none_or(|waited| waited >= limits.patience)
     }
@@ -203,7 +220,7 @@ impl<'a, R: Rng> Search<'a, R> {
             // The groups of a country hold the viewers of the same provider too.
             Share::Regional => self.swarm.level(self.me, slot) < Level::Country,
             // Random links have two ends: who has enough of them needs none of ours.
-            Share::Random => other.load_within(share.levels()) >= share.quota(limits),
+            Share::Random => share.had_by(other, limits) >= share.quota(limits),
         };
         (suits && acquaintance != Acquaintance::Recent)
             .then(|| (acquaintance, misplaced, other.is_guest() != (share == Share::Random), other.load()))

@@ -129,8 +129,12 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_REGIONAL_LINKS", value_name = "NUMBER", default_value_t = 0)]
     pub regional_links: usize,
 
-    /// Seconds for which a viewer waits for near ones who have room before it takes others.
-    #[arg(long, env = "P2PHLS_TRACKER_PATIENCE", value_name = "SECONDS", default_value_t = 60,
+    /// Links that a viewer takes at once although they are far, where few others are near.
+    #[arg(long, env = "P2PHLS_TRACKER_FAR_AT_ONCE", value_name = "NUMBER", default_value_t = 6)]
+    pub far_at_once: usize,
+
+    /// Seconds for which a viewer with as many waits for near ones before it takes others.
+    #[arg(long, env = "P2PHLS_TRACKER_PATIENCE", value_name = "SECONDS", default_value_t = 90,
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub patience: u64,
 
@@ -293,6 +297,7 @@ impl Options {
                     most: self.links + self.spare_links,
                     near: self.near_links,
                     regional: self.regional_links,
+                    far_at_once: self.far_at_once,
                     patience: seconds(self.patience),
                     meet_again: seconds(self.meet_again),
                     ..LinkLimits::default()

@@ -32,6 +32,9 @@ use crate::swarm::tracker_messages::{
 /// Time between looks at the swarms.
 const SURVEY_EVERY: Duration = Duration::from_secs(2);
 
+/// What a look at the swarms told: the links, and the largest swarms.
+type Surveyed = (Survey, Vec<SwarmFacts>);
+
 /// Where offers go; None for a viewer who has just left.
 pub(super) type Receivers = Vec<Option<Arc<Outbox>>>;
 
@@ -48,7 +51,7 @@ pub(super) struct Shared {
     degraded: AtomicBool,
     history: Mutex<History>,
     /// The last look at the swarms, and when it was.
-    surveyed: Mutex<Option<(Instant, Arc<(Survey, Vec<SwarmFacts>)>)>>,
+    surveyed: Mutex<Option<(Instant, Arc<Surveyed>)>>,
 }
 
 struct State {
@@ -338,7 +341,7 @@ impl Shared {
 
     /// A look at the swarms, a few seconds old at most: however many operators look, viewers are not
     /// kept waiting.
-    fn survey(&self) -> Arc<(Survey, Vec<SwarmFacts>)> {
+    fn survey(&self) -> Arc<Surveyed> {
         let mut surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
         match &*surveyed {
             Some((at, survey)) if at.elapsed() < SURVEY_EVERY => survey.clone(),

@@ -52,7 +52,9 @@ pub struct LinkLimits {
     pub near: usize,
     /// and how many to others of the same country or continent. The rest ignore nearness.
     pub regional: usize,
-    /// Time for which a viewer waits for near ones before it takes others.
+    /// Links that a viewer takes at once although they are far, where fewer than `near` are near.
+    pub far_at_once: usize,
+    /// Time for which a viewer with as many waits for near ones before it takes others.
     pub patience: Duration,
     /// Time after which two who are linked may be introduced again, in case their connection has
     /// ended: the tracker seldom hears of that.
@@ -69,7 +71,8 @@ impl Default for LinkLimits {
             poor: 3,
             near: 13,
             regional: 0,
-            patience: Duration::from_secs(60),
+            far_at_once: 6,
+            patience: Duration::from_secs(90),
             meet_again: Duration::from_secs(600),
         }
     }

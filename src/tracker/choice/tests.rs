@@ -189,7 +189,8 @@ proptest! {
         addresses.extend(vec![[192, 0, 2, 1]; same_address]);
         addresses.extend((0..same_network).map(|number| [192, 0, 2, 10 + number as u8]));
         addresses.extend((0..others).map(|number| [198, 51 + number as u8, 0, 1]));
-        let mut world = World::at(&addresses);
+        let places = addresses.iter().map(|address| Place::of(IpAddr::from(*address)));
+        let mut world = World::new(LinkLimits { patience: Duration::ZERO, ..Default::default() }, places);
         world.rng = SmallRng::seed_from_u64(seed);
         let chosen = world.choose(0, wanted);
         prop_assert_eq!(chosen.len(), wanted.min(addresses.len() - 1));
@@ -199,6 +200,21 @@ proptest! {
         let nearby = same_address + same_network;
         prop_assert!(near(nearby) >= nearby.min(wanted.saturating_sub(2)));
     }
+}
+
+#[test]
+fn the_first_of_a_provider_leave_room_for_those_who_come() {
+    let here = |number: u8| [192, 0, 2, number];
+    let far = |number: u8| [198, number, 0, 1];
+    let addresses: Vec<_> = [here(1), here(2)].into_iter().chain((0..30).map(far)).collect();
+    let mut world = World::at(&addresses);
+    let limits = *world.swarm.limits();
+    assert_eq!(world.meet(0, 15).len(), limits.far_at_once, "with its one neighbour");
+    assert_eq!(world.meet(0, 15), [0usize; 0]);
+    let newcomer = world.join(&Place::of(IpAddr::from(here(3))));
+    assert!(world.meet(0, 15).contains(&newcomer));
+    world.now = world.now + limits.patience;
+    assert_eq!(world.links(0) + world.meet(0, 15).len(), limits.target);
 }
 
 #[test]
