@@ -86,8 +86,8 @@ def trackers(directory):
 def load_program():
     command = ["cargo", "test", *FEATURES, "--test", "tracker_load", "--no-run", "--message-format", "json"]
     output = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
-    found = [json.loads(line).get("executable") for line in output.splitlines() if '"executable":"' in line]
-    return found[-1]
+    built = [json.loads(line) for line in output.splitlines() if '"executable":"' in line]
+    return next(one["executable"] for one in built if one["target"]["name"] == "tracker_load")
 
 
 def measure(load, name, start, what, directory):
