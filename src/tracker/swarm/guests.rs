@@ -60,17 +60,22 @@ impl Nodes {
 }
 
 impl Swarm {
-    /// Takes in what another node says about one of its viewers. None if that viewer is here, or at a third
-    /// node that has just said so: then the other one has not noticed that it has moved.
-    pub fn welcome(&mut self, guest: &Guest, node: NodeId, now: Tick, nodes: &Nodes) -> Option<Slot> {
-        if let Some(known) = self.find(&guest.id).and_then(|slot| self.peer(slot))
-            && let Home::There(other) = known.home
-            && other != node
-            && nodes.is_fresh(other, now)
-            && now + GUEST_LIFETIME <= known.expires + FRESH
-        {
-            return None;
+    /// Whether what a node has said about a viewer some seconds ago may be true: not if another node has
+    /// just spoken of it as its own.
+    pub fn is_likely(&self, guest: &Guest, node: NodeId, now: Tick, nodes: &Nodes) -> bool {
+        let Some(known) = self.find(&guest.id).and_then(|slot| self.peer(slot)) else { return true };
+        match known.home {
+            Home::Here(_) => false,
+            Home::There(other) => {
+                let silent = now + GUEST_LIFETIME > known.expires + FRESH;
+                other == node || silent || !nodes.is_fresh(other, now)
+            }
         }
+    }
+
+    /// Takes in what another node says about one of its viewers. None if that viewer is here: then
+    /// the other node has not noticed that it has moved.
+    pub fn welcome(&mut self, guest: &Guest, node: NodeId, now: Tick) -> Option<Slot> {
         if self.find(&guest.id).and_then(|slot| self.peer(slot)).is_some_and(|peer| !peer.is_guest()) {
             return None;
         }

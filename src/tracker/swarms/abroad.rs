@@ -179,8 +179,10 @@ impl Swarms {
         }
         let before = swarm.guests();
         for guest in sample.iter().flat_map(|sample| &sample.viewers) {
-            if self.counters.guests + swarm.guests() - before < MAX_GUESTS {
-                swarm.welcome(guest, node, now, &self.cluster.nodes);
+            if self.counters.guests + swarm.guests() - before < MAX_GUESTS
+                && swarm.is_likely(guest, node, now, &self.cluster.nodes)
+            {
+                swarm.welcome(guest, node, now);
             }
         }
         self.counters.guests = self.counters.guests + swarm.guests() - before;
@@ -264,7 +266,8 @@ impl Swarms {
             return None;
         }
         let before = swarm.guests();
-        let guest = swarm.welcome(from, node, now, &self.cluster.nodes);
+        // An offer comes at once: its viewer is where it comes from.
+        let guest = swarm.welcome(from, node, now);
         self.counters.guests = self.counters.guests + swarm.guests() - before;
         let guest = guest.filter(|guest| swarm.may_meet(slot, *guest, now))?;
         swarm.introduce(guest, slot, offer.offer_id, now);
