@@ -7,7 +7,8 @@ medians. Load comes from tests/tracker_load.rs.
 
     benches/tracker.py        installs bittorrent-tracker from npm into target/npm if it is not there
 
-aquatic_ws is measured, too, where target/peers/bin has it:
+aquatic_ws is measured, too, where target/peers/bin has it. It replies to answers, which makes the load announce
+more often than its offers are answered:
 
     cargo install aquatic_ws@0.9.0 --root target/peers
 
