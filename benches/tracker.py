@@ -7,7 +7,8 @@ medians. Load comes from tests/tracker_load.rs.
 
     benches/tracker.py        installs bittorrent-tracker from npm into target/npm if it is not there
 
-aquatic_ws is measured, too, where target/peers/bin has it:
+aquatic_ws is measured, too, where target/peers/bin has it. It replies to answers, which makes the load announce
+more often than its offers are answered:
 
     cargo install aquatic_ws@0.9.0 --root target/peers
 
@@ -86,8 +87,8 @@ def trackers(directory):
 def load_program():
     command = ["cargo", "test", *FEATURES, "--test", "tracker_load", "--no-run", "--message-format", "json"]
     output = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
-    found = [json.loads(line).get("executable") for line in output.splitlines() if '"executable":"' in line]
-    return found[-1]
+    built = [json.loads(line) for line in output.splitlines() if '"executable":"' in line]
+    return next(one["executable"] for one in built if one["target"]["name"] == "tracker_load")
 
 
 def measure(load, name, start, what, directory):

@@ -27,10 +27,17 @@ async fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return complain(&error),
     };
-    match run(&options, config).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let listen = options.listen;
+    // As a task, it shares the workers' threads with those that it starts; the main thread would have to
+    // wake another one for each connection.
+    match tokio::spawn(async move { run(&options, config).await }).await {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            error!(%listen, %error, "cannot serve");
+            ExitCode::FAILURE
+        }
         Err(error) => {
-            error!(listen = %options.listen, %error, "cannot serve");
+            error!(%error, "the server has ended");
             ExitCode::FAILURE
         }
     }

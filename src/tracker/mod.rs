@@ -28,7 +28,10 @@
 mod choice;
 pub mod cluster;
 pub mod place;
+// The simulator has one node and no operators.
+#[cfg_attr(not(feature = "tracker"), allow(dead_code))]
 mod swarm;
+#[cfg_attr(not(feature = "tracker"), allow(dead_code))]
 pub mod swarms;
 
 #[cfg(feature = "tracker")]

@@ -309,10 +309,15 @@ impl Swarm {
         }
     }
 
-    /// Forgets whom a viewer has met, as when it has started anew.
-    pub fn forget_all(&mut self, slot: Slot) {
+    /// Forgets the links of a viewer who has started anew. Offers under way stay: their answers may come
+    /// at the same time.
+    pub fn forget_links(&mut self, slot: Slot) {
+        self.forget(slot, |pair| pair.state != PairState::Open);
+    }
+
+    fn forget(&mut self, slot: Slot, which: impl Fn(&Pair) -> bool) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        let pairs: Vec<_> = peer.pairs.iter().map(|pair| pair.other).collect();
+        let pairs: Vec<_> = peer.pairs.iter().filter(|pair| which(pair)).map(|pair| pair.other).collect();
         self.banked_bytes -= peer.banked.drain(..).map(|banked| banked.offer.sdp.len()).sum::<usize>();
         for other in pairs {
             self.part(slot, other);
@@ -322,7 +327,7 @@ impl Swarm {
 
     /// Takes a viewer out.
     pub fn leave(&mut self, slot: Slot) {
-        self.forget_all(slot);
+        self.forget(slot, |_| true);
         self.leave_groups(slot);
         self.count(slot, false);
         let Some(peer) = self.peers.remove(slot) else { return };

@@ -218,7 +218,7 @@ impl Swarms {
         self.counters.guests -= guests_before - swarm.guests();
         if previous.is_some() && announce.event == AnnounceEvent::Started {
             // The same name, but it begins with no links.
-            swarm.forget_all(slot);
+            swarm.forget_links(slot);
         }
 
         let room = self.settings.bank_bytes.saturating_sub(self.counters.banked_bytes);

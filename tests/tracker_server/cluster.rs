@@ -179,7 +179,8 @@ async fn viewers_of_three_nodes_meet_and_redis_may_go_and_come() {
     let [first, second, third] = nodes;
     second.stop().await;
     let mut b = first.connect().await;
-    meet(&mut f, fred, &mut b, BOB, "fourth").await;
+    let mut g = third.connect().await;
+    meet(&mut g, "-PM0203-gina00000000", &mut b, BOB, "fourth").await;
     drop((first, third));
 }
 

@@ -79,7 +79,7 @@ async fn operators_may_have_a_door_of_their_own() {
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let tracker = Tracker::listen(viewers, Some(operators), Config::default());
     tracker.connect().await.announce(HASH, ALICE, &[]).await;
-    for path in ["/metrics", "/stats.json"] {
+    for path in ["/metrics", "/stats.json", "/dashboard", "/dashboard/figures.json"] {
         assert!(tracker.get(path).await.0.starts_with("HTTP/1.1 426"), "{path} is nobody else's business");
         assert_eq!(get(tracker.operators.unwrap(), path).await.0, "HTTP/1.1 200 OK");
     }

@@ -22,6 +22,8 @@ pub const SAMPLE: usize = 12;
 
 /// Time after its last word when a node is taken for dead.
 const NODE_LIFETIME: Duration = Duration::from_secs(10);
+/// Signs of life come every second.
+const FRESH: Duration = Duration::from_secs(3);
 /// Most nodes of a cluster.
 const MAX_NODES: usize = 256;
 
@@ -47,12 +49,30 @@ impl Nodes {
         self.0.contains_key(&node)
     }
 
+    /// Whether a node gave a sign of life just now. What it said before it died is still to be found.
+    pub fn is_fresh(&self, node: NodeId, now: Tick) -> bool {
+        self.0.get(&node).is_some_and(|at| now.since(*at) <= FRESH)
+    }
+
     pub fn all(&self) -> Vec<NodeId> {
         self.0.keys().copied().collect()
     }
 }
 
 impl Swarm {
+    /// Whether what a node has said about a viewer some seconds ago may be true: not if another node has
+    /// just spoken of it as its own.
+    pub fn is_likely(&self, guest: &Guest, node: NodeId, now: Tick, nodes: &Nodes) -> bool {
+        let Some(known) = self.find(&guest.id).and_then(|slot| self.peer(slot)) else { return true };
+        match known.home {
+            Home::Here(_) => false,
+            Home::There(other) => {
+                let silent = now + GUEST_LIFETIME > known.expires + FRESH;
+                other == node || silent || !nodes.is_fresh(other, now)
+            }
+        }
+    }
+
     /// Takes in what another node says about one of its viewers. None if that viewer is here: then
     /// the other node has not noticed that it has moved.
     pub fn welcome(&mut self, guest: &Guest, node: NodeId, now: Tick) -> Option<Slot> {

@@ -168,6 +168,9 @@ impl Swarms {
     ) {
         let now = self.tick(now);
         let Some(swarm) = self.swarms.get_mut(&info_hash) else { return };
+        if !self.cluster.nodes.is_fresh(node, now) {
+            return;
+        }
         if group == Group::Everybody {
             match &sample {
                 Some(sample) => swarm.abroad.insert(node, (sample.complete, sample.incomplete)),
@@ -176,20 +179,20 @@ impl Swarms {
         }
         let before = swarm.guests();
         for guest in sample.iter().flat_map(|sample| &sample.viewers) {
-            if self.counters.guests + swarm.guests() - before < MAX_GUESTS {
+            if self.counters.guests + swarm.guests() - before < MAX_GUESTS
+                && swarm.is_likely(guest, node, now, &self.cluster.nodes)
+            {
                 swarm.welcome(guest, node, now);
             }
         }
         self.counters.guests = self.counters.guests + swarm.guests() - before;
     }
 
-    /// Gives the offers that viewers have left to guests who have come in.
+    /// Gives the offers that viewers have left to guests who have come in. Who still has some waits on.
     pub fn meet_guests(&mut self, now: Instant) {
         let now = self.tick(now);
         for (info_hash, id) in std::mem::take(&mut self.cluster.waiting) {
-            let Some(swarm) = self.swarms.get_mut(&info_hash).filter(|swarm| swarm.guests() > 0) else {
-                continue;
-            };
+            let Some(swarm) = self.swarms.get_mut(&info_hash) else { continue };
             let Some(slot) = swarm.find(&id) else { continue };
             let before = swarm.banked_bytes();
             while swarm.peer(slot).is_some_and(|peer| peer.has_banked(now)) {
@@ -208,6 +211,10 @@ impl Swarms {
                 self.cluster.send(node, message);
             }
             self.counters.banked_bytes = self.counters.banked_bytes + swarm.banked_bytes() - before;
+            // Others may come to other nodes for as long as there are offers left for them.
+            if swarm.peer(slot).is_some_and(|peer| peer.has_banked(now)) {
+                self.cluster.note_interest(info_hash, id, swarm, slot, true);
+            }
         }
     }
 
@@ -259,6 +266,7 @@ impl Swarms {
             return None;
         }
         let before = swarm.guests();
+        // An offer comes at once: its viewer is where it comes from.
         let guest = swarm.welcome(from, node, now);
         self.counters.guests = self.counters.guests + swarm.guests() - before;
         let guest = guest.filter(|guest| swarm.may_meet(slot, *guest, now))?;

@@ -73,6 +73,7 @@ impl Cluster {
 
     /// Everybody tells and looks up, as in a round of the bus.
     fn round(&mut self) {
+        self.beat();
         let told: Vec<_> = self.nodes.iter_mut().map(|node| node.take_samples(999)).collect();
         for at in 0..self.nodes.len() {
             for (hash, group) in self.nodes[at].take_wishes(999) {
@@ -149,6 +150,33 @@ fn a_viewer_who_comes_to_another_node_is_counted_there() {
     cluster.carry(|| 1);
     assert_eq!(cluster.nodes[0].counters().peers, 0, "its old socket is a dead one");
     assert_eq!(cluster.nodes[0].counters().swarms, 0);
+}
+
+#[test]
+fn what_a_dead_node_has_left_behind_is_not_believed() {
+    let mut cluster = Cluster::new(3, Settings::default());
+    cluster.announce(0, 1, 0, 0);
+    cluster.announce(1, 2, 5, 0);
+    cluster.round();
+    cluster.carry(|| 1);
+    // Node 1 dies, and its viewer comes back on node 2; what it said of node 1 is still there.
+    cluster.now += Duration::from_secs(4);
+    cluster.announce(2, 2, 0, 1);
+    let left: Vec<_> = cluster.nodes[1].take_samples(999);
+    let new: Vec<_> = cluster.nodes[2].take_samples(999);
+    cluster.nodes[0].node_alive(cluster.now, node(2));
+    cluster.announce(0, 3, 5, 0);
+    for (from, samples) in [(2, new), (1, left)] {
+        for (hash, group, sample) in samples {
+            cluster.nodes[0].take_in(cluster.now, node(from), hash, group, Some(sample));
+        }
+    }
+    cluster.nodes[0].meet_guests(cluster.now);
+    let offers = cluster.nodes[0].take_outgoing();
+    let to: Vec<_> =
+        offers.iter().filter(|(_, message)| matches!(message, NodeMessage::Offer { .. })).collect();
+    // The first went where the viewer was last known to be.
+    assert_eq!(to.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [node(1), node(2)]);
 }
 
 #[test]
