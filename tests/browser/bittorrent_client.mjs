@@ -4,12 +4,13 @@
 // Three pages join two swarms each, connect to each other and exchange a message; one leaves. Prints what they saw.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
 const [executablePath, tracker] = process.argv.slice(2);
 const bundle = await build({
-  stdin: { contents: 'export { default } from "bittorrent-tracker/client";', resolveDir: import.meta.dirname },
+  stdin: { contents: 'export { default } from "bittorrent-tracker/client";', resolveDir: fileURLToPath(new URL(".", import.meta.url)) },
   bundle: true,
   format: "iife",
   globalName: "bittorrentTracker",
