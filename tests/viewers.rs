@@ -174,10 +174,8 @@ fn viewers_of_a_film_take_it_from_those_before_them() {
     let url = origin.url("long/index.m3u8");
     let mut viewers = vec![Viewer::start(&url, &tracker.url)];
     wait_for("a lead", 30, &viewers, || viewers[0].stat("buffer-level") > 20_000_000_000);
-    for before in 1..=3u32 {
+    for _ in 0..3 {
         viewers.push(Viewer::start(&url, &tracker.url));
-        // Who comes at the same moment may meet the others before those who have the film.
-        wait_for("its peers", 30, &viewers, || viewers[before as usize].peers() == before);
     }
     let whole = origin_bytes("long");
     let enough = whole.len() / 3;

@@ -138,10 +138,19 @@ impl Viewer {
     }
 
     fn is_waiting_for_swarm(&self) -> bool {
-        // A peer of which nobody knows yet what it holds is not there yet, nor is a newcomer who has nothing.
-        let others = self.swarm_size.map_or(1, |size| size.saturating_sub(1).clamp(1, ENOUGH_PEERS));
-        let heard = || self.peers.values().filter(|p| p.state.frontier().is_some()).count() as u64;
-        self.swarm_forming && heard() < others
+        // A film is there as a whole: whoever has it may be among those who are met last, and there is time.
+        // Of a live stream, what the tracker counts is what there is to wait for.
+        let others = match self.swarm_size {
+            Some(2..) if !self.live => ENOUGH_PEERS,
+            Some(size) => size.saturating_sub(1).clamp(1, ENOUGH_PEERS),
+            None => 1,
+        };
+        self.swarm_forming && (self.heard_peers() as u64) < others
+    }
+
+    /// Peers that hold something, as far as they have said. One of which nobody knows it is not there yet.
+    fn heard_peers(&self) -> usize {
+        self.peers.values().filter(|peer| peer.state.frontier().is_some()).count()
     }
 
     /// Time until playback needs a segment.
@@ -159,7 +168,7 @@ impl Viewer {
         // While playback stands still its position says little of when the next bytes are needed: a decoder
         // may be waiting for them before anything can be shown. So the first seconds are urgent, and what
         // follows becomes so.
-        if slack < PREROLL && self.is_waiting_for_swarm() {
+        if slack < PREROLL && self.swarm_forming && self.heard_peers() == 0 {
             return Duration::ZERO;
         }
         let waited = self.cursor_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
