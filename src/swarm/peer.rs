@@ -69,6 +69,8 @@ pub struct Peer {
     loaded: Vec<(SegmentId, u64)>,
     /// Ids ascending.
     http_loading: Vec<SegmentId>,
+    /// What it has heard that somebody brings; ids ascending.
+    coming: Vec<SegmentId>,
     /// It has said at least once what it holds, so it serves others.
     announced: bool,
     pub download: Option<Download>,
@@ -95,6 +97,7 @@ impl Peer {
             client: Client::from_peer_id(&id.0),
             loaded: Vec::new(),
             http_loading: Vec::new(),
+            coming: Vec::new(),
             announced: false,
             download: None,
             upload: None,
@@ -121,6 +124,11 @@ impl Peer {
         self.http_loading.binary_search(&segment).is_ok()
     }
 
+    /// The peer has said that somebody holds or fetches `segment`, itself or another.
+    pub fn mentions(&self, segment: SegmentId) -> bool {
+        self.knows(segment) || self.coming.binary_search(&segment).is_ok()
+    }
+
     /// The peer has said at least once what it holds.
     pub fn has_announced(&self) -> bool {
         self.announced
@@ -130,11 +138,13 @@ impl Peer {
     pub fn forget_holdings(&mut self) {
         self.loaded.clear();
         self.http_loading.clear();
+        self.coming.clear();
     }
 
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
-        self.loaded.last().map(|(id, _)| *id).max(self.http_loading.last().copied())
+        let loaded = self.loaded.last().map(|(id, _)| *id);
+        loaded.max(self.http_loading.last().copied()).max(self.coming.last().copied())
     }
 
     /// The peer can be expected to fetch `segment` for the swarm if it is elected: it ranks viewers as we do,
@@ -251,6 +261,8 @@ impl Peer {
         }
         self.http_loading.clone_from(&said.http_loading);
         self.http_loading.sort_unstable();
+        self.coming.clone_from(&said.coming);
+        self.coming.sort_unstable();
     }
 
     /// It does not hold `segment` after all.
@@ -365,7 +377,7 @@ mod tests {
         let mut peer = peer();
         let held =
             vec![Held { segment: SegmentId(8), bytes: 1000 }, Held { segment: SegmentId(9), bytes: 7 }];
-        let said = Announcement { loaded: vec![SEGMENT, SegmentId(8)], http_loading: vec![], held };
+        let said = Announcement { loaded: vec![SEGMENT, SegmentId(8)], held, ..Announcement::default() };
         peer.handle(Command::Announcement(said.into())).unwrap();
         assert_eq!((peer.held(SEGMENT), peer.held(SegmentId(8))), (WHOLE, 1000));
         assert_eq!(peer.held(SegmentId(9)), 0, "it cannot be asked for");

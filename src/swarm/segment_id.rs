@@ -3,6 +3,8 @@
 //! The name that all viewers of a stream use for one segment.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 /// A segment's number within its stream: p2p-media-loader's `externalId`, the `i` field on the wire.
 ///
@@ -14,6 +16,14 @@ pub struct SegmentId(pub i64);
 impl From<i64> for SegmentId {
     fn from(id: i64) -> Self {
         Self(id)
+    }
+}
+
+impl FromStr for SegmentId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
     }
 }
 

@@ -51,6 +51,10 @@ pub struct Situation {
     pub peer_work: Option<PeerWork>,
     /// A peer that holds more of it than we do is free to send it.
     pub peer_free: bool,
+    /// The slack from which on it is our turn to ask peers; others go first.
+    pub peers_from: Duration,
+    /// Word has come that somebody brings it into the swarm, who is no peer of ours.
+    pub is_coming: bool,
     /// Somebody holds it or is fetching it: it will come from a peer if there is time.
     pub peer_expected: bool,
 }
@@ -114,7 +118,8 @@ pub fn decide(
         return if s.peer_free { Choice::Race } else { Choice::Http(Reason::LastCall) };
     }
     if s.peer_free {
-        return Choice::Peer;
+        let others_first = s.slack > s.peers_from && s.peers_from > last_call;
+        return if others_first { Choice::WaitUntilSlack(s.peers_from) } else { Choice::Peer };
     }
     if s.peer_expected {
         return Choice::WaitUntilSlack(last_call);
@@ -123,7 +128,12 @@ pub fn decide(
         Seat::Elected => return Choice::Http(Reason::Elected),
         // The backups of p2p-media-loader v5: the n-th steps in a little before the next.
         Seat::Backup(rank) => (http_need + http_need / rank + policy.margin).max(policy.reserve),
-        Seat::Wave(wave) => s.first_slack.saturating_sub(policy.spread * wave).max(last_call),
+        Seat::Bystander => last_call.max(policy.reserve),
+        Seat::Wave(wave) => {
+            // What is on its way may take as long again to come as word of it did.
+            let waves = wave + u32::from(s.is_coming);
+            s.first_slack.saturating_sub(policy.spread * waves).max(last_call)
+        }
     };
     if s.slack <= step_in { Choice::Http(Reason::Backup) } else { Choice::WaitUntilSlack(step_in) }
 }
@@ -154,6 +164,8 @@ mod tests {
             http: HttpWork::None,
             peer_work: None,
             peer_free: false,
+            peers_from: Duration::MAX,
+            is_coming: false,
             peer_expected: false,
         }
     }
@@ -195,6 +207,34 @@ mod tests {
         }
         let second_wave = Situation { first_slack: Duration::from_secs(6), ..situation(4.0) };
         assert_eq!(decide_from(&POLICY, &second_wave, Seat::Wave(2)), Choice::Http(Reason::Backup));
+    }
+
+    #[test]
+    fn word_of_a_segment_that_is_coming_holds_the_waves_back() {
+        let s = Situation { first_slack: Duration::from_secs(6), ..situation(4.5) };
+        assert_eq!(decide_from(&POLICY, &s, Seat::Wave(1)), Choice::Http(Reason::Backup));
+        let coming = Situation { is_coming: true, ..s };
+        assert_eq!(
+            decide_from(&POLICY, &coming, Seat::Wave(1)),
+            Choice::WaitUntilSlack(Duration::from_secs(4))
+        );
+        let late = Situation { is_coming: true, ..situation(4.0) };
+        assert_eq!(decide_from(&POLICY, &late, Seat::Elected), Choice::Http(Reason::Elected));
+    }
+
+    #[test]
+    fn who_gives_nothing_lets_others_go_first_while_there_is_time() {
+        let at = |slack, from| {
+            let peers_from = Duration::from_secs_f64(from);
+            decide_from(
+                &POLICY,
+                &Situation { peer_free: true, peers_from, ..situation(slack) },
+                Seat::Bystander,
+            )
+        };
+        assert_eq!(at(8.0, 7.0), Choice::WaitUntilSlack(Duration::from_secs(7)));
+        assert_eq!(at(7.0, 7.0), Choice::Peer);
+        assert_eq!(at(3.0, 0.5), Choice::Peer, "there is no time to wait");
     }
 
     #[test]
@@ -242,7 +282,8 @@ mod tests {
         fn never_worse_than_http(
             slack in 0.0f64..30.0, missing in 0u64..20_000_000, running in any::<bool>(),
             remaining in proptest::option::of(0.0f64..60.0), free in any::<bool>(),
-            expected in any::<bool>(), seat in 0u32..40, first_slack in 0.0f64..60.0,
+            expected in any::<bool>(), seat in 0u32..41, first_slack in 0.0f64..60.0,
+            peers_from in 0.0f64..60.0, is_coming in any::<bool>(),
         ) {
             let s = Situation {
                 missing,
@@ -250,12 +291,15 @@ mod tests {
                 peer_free: free,
                 peer_expected: expected,
                 first_slack: Duration::from_secs_f64(first_slack),
+                peers_from: Duration::from_secs_f64(peers_from),
+                is_coming,
                 ..situation(slack)
             };
             let seat = match seat {
                 0 => Seat::Elected,
                 1..20 => Seat::Backup(seat),
-                _ => Seat::Wave(seat - 19),
+                20..40 => Seat::Wave(seat - 19),
+                _ => Seat::Bystander,
             };
             let need = http().pessimistic(missing).unwrap();
             match decide_from(&POLICY, &s, seat) {

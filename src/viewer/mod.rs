@@ -15,6 +15,7 @@
 //! | `peers` | channels and commands of peers, and the bytes they send |
 //! | `serving` | uploads and announcements |
 //! | `edge` | when the next live segment is to be expected |
+//! | `news` | word of fresh segments that somebody brings |
 //! | `memory` | what is kept and what is dropped |
 
 mod accounting;
@@ -23,6 +24,7 @@ mod edge;
 mod fetches;
 mod holding;
 mod memory;
+mod news;
 mod peers;
 mod planning;
 mod serving;
@@ -45,6 +47,7 @@ use edge::LiveEdge;
 pub use fetches::{Confirmation, FetchFailure};
 pub use holding::Placement;
 use holding::{Holding, State};
+use news::News;
 pub use peers::PeerReport;
 use peers::RemotePeer;
 use uplink::Uplink;
@@ -127,6 +130,7 @@ pub struct Viewer {
     /// Somebody who could have been served was not, because too many were.
     turned_away: bool,
     edge: LiveEdge,
+    news: News,
     /// How long a segment takes from one viewer to the next, from what this one has seen.
     hop: Duration,
     /// Whose turn it is to be served.
@@ -166,6 +170,7 @@ impl Viewer {
             serving: false,
             turned_away: false,
             edge: LiveEdge::default(),
+            news: News::default(),
             hop: UNMEASURED_HOP,
             turn: PeerKey(0),
             next_fetch: 0,
@@ -328,6 +333,11 @@ impl Viewer {
 
     pub fn has_peer(&self, id: &PeerId) -> bool {
         self.peers.values().any(|peer| peer.state.id == *id)
+    }
+
+    /// Everybody in the swarm, as far as known, is a peer of ours.
+    fn sees_all(&self) -> bool {
+        self.swarm_size.is_none_or(|size| size <= self.peers.len() as u64 + 1)
     }
 
     fn spec(&self, segment: SegmentId) -> Option<&SegmentSpec> {

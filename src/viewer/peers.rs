@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::holding::{Contributor, Holding};
+use super::news::NEXT;
 use super::{Action, PeerKey, Placement, Viewer};
 use crate::swarm::{Command, Notice, Peer, PeerId, SegmentId};
 use crate::switcher::{DeliveryEstimate, RateMeter};
@@ -84,6 +85,7 @@ impl Viewer {
         };
         match notice {
             Notice::Announced => {
+                self.hear_news(now, key);
                 self.ask_for_newer_playlist(key);
                 // Most announcements tell nothing that anybody waits for.
                 self.dirty |= self.holdings.values().any(Holding::wants_a_source);
@@ -288,7 +290,6 @@ impl Viewer {
 
     /// On live, peers learn of a segment at different moments; the first to see it tells the others.
     fn ask_for_newer_playlist(&mut self, key: PeerKey) {
-        const NEXT: i64 = 3;
         let Some(newest) = self.segments.last().map(|s| s.id).filter(|_| self.live) else { return };
         let Some(theirs) = self.peers.get(&key).and_then(|p| p.state.frontier()) else { return };
         let is_next = (newest.0 + 1..=newest.0 + NEXT).contains(&theirs.0);

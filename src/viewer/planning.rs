@@ -203,6 +203,8 @@ impl Viewer {
             },
             peer_work: transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing) }),
             peer_free: transfers < MAX_TRANSFERS && self.best_peer(now, spec.id).is_some(),
+            peers_from: self.peers_from(now, spec, holding.map_or(slack, |h| h.first_slack)),
+            is_coming: self.news.has(spec.id),
             peer_expected: self
                 .peers
                 .values()
@@ -210,18 +212,29 @@ impl Viewer {
         }
     }
 
+    /// The slack from which on peers are asked for a segment. Who has nothing to give lets the others go first:
+    /// of a fresh segment there are few places to be had, and each that goes to a viewer who passes it on makes
+    /// more.
+    fn peers_from(&self, now: Instant, spec: &SegmentSpec, first_slack: Duration) -> Duration {
+        let is_fresh = self.live && self.segments.last().is_some_and(|newest| newest.id == spec.id);
+        if !is_fresh || self.sees_all() || self.can_give(now) {
+            return Duration::MAX;
+        }
+        first_slack.saturating_sub(self.policy().spread.min(first_slack / 4))
+    }
+
     /// Our place among those who may fetch a segment for the swarm.
     pub(super) fn seat(&self, now: Instant, spec: &SegmentSpec, policy: &Policy, s: &Situation) -> Seat {
         if self.is_waiting_for_swarm() {
-            // There is no peer yet to fetch it for: HTTP has it when it must.
-            return Seat::Backup(u32::MAX);
+            // There is no peer yet to fetch it for.
+            return Seat::Bystander;
         }
         if self.peers.is_empty() {
             return Seat::Elected;
         }
         if !self.can_give(now) {
             // It would be of use to nobody else.
-            return Seat::Backup(u32::MAX);
+            return Seat::Bystander;
         }
         let peers = self.peers.values().map(|p| &p.state);
         let electors = peers.filter(|p| p.is_elector(spec.id)).map(|p| &p.id);

@@ -18,13 +18,13 @@ const ANNOUNCE_GAP: Duration = Duration::from_millis(100);
 /// What others gain little by knowing waits so long for an announcement to go with.
 const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A child that has had nothing for so long is told to look elsewhere: well before the 2 s after which
-/// p2p-media-loader gives a peer up, and after we have had time to look elsewhere ourselves.
-const STARVED: Duration = Duration::from_millis(1400);
-
 /// So much faster than the stream a child should be served: with no more than the stream's rate, whoever waits
 /// for it in turn gets it a segment's length later at best, and a segment larger than the others is late.
 const HEADROOM: f64 = 1.3;
+
+/// A child that has had nothing for so long is told to look elsewhere: well before the 2 s after which
+/// p2p-media-loader gives a peer up, and after we have had time to look elsewhere ourselves.
+const STARVED: Duration = Duration::from_millis(1400);
 
 /// The same when nobody brings us more of what it waits for.
 const FORSAKEN: Duration = Duration::from_millis(500);
@@ -227,7 +227,7 @@ impl Viewer {
         self.announce_by(now + ANNOUNCE_PATIENCE);
     }
 
-    fn announce_by(&mut self, at: Instant) {
+    pub(super) fn announce_by(&mut self, at: Instant) {
         if self.config.upload_to_peers && !self.peers.is_empty() {
             self.announce_at = Some(self.announce_at.map_or(at, |known| known.min(at)));
         }
@@ -253,7 +253,7 @@ impl Viewer {
         if !self.config.upload_to_peers {
             return None;
         }
-        let mut said = Announcement::default();
+        let mut said = Announcement { coming: self.news_to_tell(), ..Announcement::default() };
         // Who has nothing to give had better not be asked, nor counted upon in the election.
         let giving = if self.can_give(now) { Some(&self.holdings) } else { None };
         for (id, holding) in giving.into_iter().flatten() {

@@ -2,6 +2,9 @@
 
 //! The six commands and their bodies: a type byte, then named fields.
 
+use std::fmt::{self, Display, Formatter};
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::WireError;
@@ -35,6 +38,9 @@ pub struct Announcement {
     /// as text, `id:bytes,id:bytes`, because old decoders surely read past strings; what does not
     /// fit into 4095 bytes is left out, and what cannot be read is skipped.
     pub held: Vec<Held>,
+    /// What somebody brings into the swarm, as the sender has heard, and it does not have yet \[`c`\]: ours
+    /// alone, and written as text, `id,id`, like `held`.
+    pub coming: Vec<SegmentId>,
 }
 
 /// One thing that a peer says. Field letters in brackets are those on the wire.
@@ -75,7 +81,8 @@ impl Command {
                 .kind(ANNOUNCEMENT)
                 .ids(b'l', &said.loaded)
                 .ids(b'p', &said.http_loading)
-                .text(b'h', &held_text(&said.held)),
+                .text(b'h', &joined(&said.held))
+                .text(b'c', &joined(&said.coming)),
             Self::Request { segment, request_id, offset } => {
                 let body = body.kind(REQUEST).segment(segment).number(b'r', *request_id);
                 if *offset > 0 { body.number(b'b', *offset) } else { body }
@@ -107,7 +114,8 @@ impl Command {
             return Ok(Some(Self::Announcement(Arc::new(Announcement {
                 loaded: fields.ids(b'l')?,
                 http_loading: fields.ids(b'p')?,
-                held: fields.text(b'h').map(held_from_text).unwrap_or_default(),
+                held: fields.text(b'h').map(separated).unwrap_or_default(),
+                coming: fields.text(b'c').map(separated).unwrap_or_default(),
             }))));
         }
         let (segment, request_id) = (fields.segment(b'i')?, fields.number(b'r')?);
@@ -164,11 +172,12 @@ impl Body {
     }
 }
 
-fn held_text(held: &[Held]) -> String {
+/// As many entries as fit into a string.
+fn joined(entries: &[impl Display]) -> String {
     let mut text = String::new();
-    for Held { segment, bytes } in held {
+    for entry in entries {
         let comma = if text.is_empty() { "" } else { "," };
-        let entry = format!("{comma}{segment}:{bytes}");
+        let entry = format!("{comma}{entry}");
         if text.len() + entry.len() > MAX_STRING {
             break;
         }
@@ -177,10 +186,22 @@ fn held_text(held: &[Held]) -> String {
     text
 }
 
-fn held_from_text(text: &str) -> Vec<Held> {
-    let entries = text.split(',').filter_map(|entry| {
-        let (segment, bytes) = entry.split_once(':')?;
-        Some(Held { segment: SegmentId(segment.parse().ok()?), bytes: bytes.parse().ok()? })
-    });
-    entries.collect()
+/// The entries that can be read.
+fn separated<T: FromStr>(text: &str) -> Vec<T> {
+    text.split(',').filter_map(|entry| entry.parse().ok()).collect()
+}
+
+impl Display for Held {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        write!(f, "{}:{}", self.segment, self.bytes)
+    }
+}
+
+impl FromStr for Held {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let (segment, bytes) = text.split_once(':').unwrap_or((text, ""));
+        Ok(Self { segment: segment.parse()?, bytes: bytes.parse()? })
+    }
 }

@@ -13,7 +13,7 @@ pub(super) struct Fields<'a> {
     values: [Option<Value<'a>>; NAMES.len()],
 }
 
-const NAMES: [u8; 7] = *b"lphirbs";
+const NAMES: [u8; 8] = *b"lphcirbs";
 
 impl<'a> Fields<'a> {
     pub fn read(mut input: &'a [u8]) -> Result<Self, WireError> {

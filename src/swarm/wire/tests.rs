@@ -18,7 +18,7 @@ fn announcement(loaded: impl IntoIterator<Item = i64>, http_loading: &[i64]) -> 
     Command::Announcement(Arc::new(Announcement {
         loaded: loaded.into_iter().map(SegmentId).collect(),
         http_loading: http_loading.iter().copied().map(SegmentId).collect(),
-        held: Vec::new(),
+        ..Announcement::default()
     }))
 }
 
@@ -168,6 +168,7 @@ fn growing_segments_say_how_much_they_hold() {
         loaded: vec![SegmentId(8), SegmentId(-9)],
         http_loading: Vec::new(),
         held: vec![held(8, 1_048_576), held(-9, 1)],
+        coming: Vec::new(),
     }));
     let text = b"8:1048576,-9:1";
     let message = encode(&command, MAX_MESSAGE).concat();
@@ -177,6 +178,19 @@ fn growing_segments_say_how_much_they_hold() {
     let odd = decode_body(b"\0h\x20\x0ex:1,7:,6,5:4,:");
     let Ok(Decoded::Command(Command::Announcement(read))) = odd else { panic!("{odd:?}") };
     assert_eq!(read.held, [held(5, 4)]);
+}
+
+#[test]
+fn what_is_coming_is_told_as_text() {
+    let coming = vec![SegmentId(10_001), SegmentId(-9)];
+    let command = Command::Announcement(Arc::new(Announcement { coming, ..Announcement::default() }));
+    let message = encode(&command, MAX_MESSAGE).concat();
+    assert_eq!(message, b"cstr\0c\x20\x0810001,-9cend");
+    round_trip(&command, MAX_MESSAGE);
+
+    let odd = decode_body(b"\0c\x20\x0dx,7:1,,5,4 ,-");
+    let Ok(Decoded::Command(Command::Announcement(read))) = odd else { panic!("{odd:?}") };
+    assert_eq!(read.coming, [SegmentId(5)]);
 }
 
 #[test]
@@ -221,9 +235,11 @@ fn number() -> impl Strategy<Value = u64> {
 fn command() -> impl Strategy<Value = Command> {
     let held = (segment(), any::<u64>()).prop_map(|(segment, bytes)| Held { segment, bytes });
     prop_oneof![
-        (ids(), ids(), vec(held, 0..20)).prop_map(|(loaded, http_loading, held)| {
-            Command::Announcement(Arc::new(Announcement { loaded, http_loading, held }))
-        }),
+        (ids(), ids(), vec(held, 0..20), vec(segment(), 0..20)).prop_map(
+            |(loaded, http_loading, held, coming)| {
+                Command::Announcement(Arc::new(Announcement { loaded, http_loading, held, coming }))
+            }
+        ),
         (segment(), number(), number()).prop_map(|(segment, request_id, offset)| Command::Request {
             segment,
             request_id,

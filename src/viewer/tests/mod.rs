@@ -2,6 +2,7 @@
 
 //! Whole viewers in a small world: what they reach together, and that nothing a peer does hurts.
 
+mod news;
 mod origins;
 mod uploads;
 mod world;
