@@ -9,14 +9,22 @@ use super::{DeliveryEstimate, Seat};
 /// What the switcher holds constant.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// Added to what HTTP is expected to need: for the demuxer and decoder, which want bytes a
-    /// little before they are shown, and for estimates that were wrong.
+    /// Added to what HTTP is expected to need, at most: see [`Policy::margin_of`].
     pub margin: Duration,
     /// Slack below which a segment that nobody has is not left to others. Generous where there is
     /// slack to be had (VOD), nothing on live, where all of it is needed for peers.
     pub reserve: Duration,
     /// How long word of a segment takes to get around the swarm.
     pub spread: Duration,
+}
+
+impl Policy {
+    /// What is added to what HTTP is expected to need for a segment with so much slack in all: for the demuxer and
+    /// decoder, which want bytes a little before they are shown, and for estimates that were wrong. Where
+    /// playback is close to the live edge a fixed time would leave nothing to the peers.
+    pub fn margin_of(&self, first_slack: Duration) -> Duration {
+        self.margin.min(first_slack / 6)
+    }
 }
 
 /// An HTTP request for a segment.
@@ -98,18 +106,19 @@ pub fn decide(
 ) -> Choice {
     // Unmeasured HTTP is assumed to keep up with playback, just.
     let http_need = http.pessimistic(s.missing).unwrap_or(s.duration);
-    let last_call = http_need + policy.margin;
+    let margin = policy.margin_of(s.first_slack);
+    let last_call = http_need + margin;
     match s.http {
         HttpWork::Silent if s.peer_free && s.peer_work.is_none() => return Choice::Peer,
         HttpWork::Silent | HttpWork::Running => return Choice::Wait,
         HttpWork::None => {}
     }
     if let Some(work) = s.peer_work {
-        let in_time = work.remaining.is_some_and(|r| r + policy.margin / 2 <= s.slack);
+        let in_time = work.remaining.is_some_and(|r| r + margin / 2 <= s.slack);
         return match s.slack <= last_call {
             true if !in_time => Choice::Http(Reason::Hedge),
             // It looks as if the peer will make it: look again before that hope is all there is.
-            true => Choice::WaitUntilSlack(s.slack.saturating_sub(policy.margin / 4)),
+            true => Choice::WaitUntilSlack(s.slack.saturating_sub(margin / 4)),
             false if s.peer_free && work.remaining.is_some_and(|r| r > s.slack) => Choice::AnotherPeer,
             false => Choice::WaitUntilSlack(last_call),
         };
@@ -127,7 +136,7 @@ pub fn decide(
     let step_in = match seat() {
         Seat::Elected => return Choice::Http(Reason::Elected),
         // The backups of p2p-media-loader v5: the n-th steps in a little before the next.
-        Seat::Backup(rank) => (http_need + http_need / rank + policy.margin).max(policy.reserve),
+        Seat::Backup(rank) => (http_need + http_need / rank + margin).max(policy.reserve),
         Seat::Bystander => last_call.max(policy.reserve),
         Seat::Wave(wave) => {
             // What is on its way may take as long again to come as word of it did.
@@ -246,11 +255,24 @@ mod tests {
     #[test]
     fn a_crawling_peer_is_hedged_and_a_quick_one_is_not() {
         let work = |secs| Some(PeerWork { remaining: Some(Duration::from_secs_f64(secs)) });
-        let at_one =
-            |peer_work| decide_from(&POLICY, &Situation { peer_work, ..situation(1.0) }, Seat::Elected);
+        let at_one = |peer_work| {
+            let s = Situation { peer_work, first_slack: Duration::from_secs(6), ..situation(1.0) };
+            decide_from(&POLICY, &s, Seat::Elected)
+        };
         assert_eq!(at_one(work(5.0)), Choice::Http(Reason::Hedge));
         assert!(matches!(at_one(work(0.2)), Choice::WaitUntilSlack(_)));
         assert_eq!(at_one(Some(PeerWork { remaining: None })), Choice::Http(Reason::Hedge));
+    }
+
+    #[test]
+    fn close_to_the_live_edge_peers_are_left_most_of_the_time_there_is() {
+        let step_in = |first_slack| match decide_from(&POLICY, &situation(first_slack), Seat::Bystander) {
+            Choice::WaitUntilSlack(at) => at.as_secs_f64() / first_slack,
+            other => panic!("{other:?}"),
+        };
+        let need = http().pessimistic(1_000_000).unwrap().as_secs_f64();
+        assert!(step_in(2.0) < 0.2 + need / 2.0);
+        assert!(step_in(10.0) < 0.11 + need / 10.0);
     }
 
     #[test]

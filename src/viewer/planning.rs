@@ -240,7 +240,7 @@ impl Viewer {
         let electors = peers.filter(|p| p.is_elector(spec.id)).map(|p| &p.id);
         // In a film the swarm is spread over the whole length: only who is near counts.
         let viewers = self.swarm_size.filter(|_| self.live).map(|size| (size, self.peers.len()));
-        let need = self.http.pessimistic(s.missing).unwrap_or(s.duration) + policy.margin;
+        let need = self.http.pessimistic(s.missing).unwrap_or(s.duration) + policy.margin_of(s.first_slack);
         let time = s.first_slack.saturating_sub(need);
         let fetchers = fetchers(self.swarm_size.unwrap_or(0), time, self.hop);
         seat(&self.config.peer_id, spec.id, electors, viewers, fetchers)

@@ -13,7 +13,7 @@ use super::{Action, PeerKey, Viewer};
 use crate::swarm::{Announcement, Command, Held, SegmentId};
 
 /// Announcements are so far apart at least; changes in between are announced together.
-const ANNOUNCE_GAP: Duration = Duration::from_millis(100);
+const ANNOUNCE_GAP: Duration = Duration::from_millis(30);
 
 /// What others gain little by knowing waits so long for an announcement to go with.
 const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(1);
