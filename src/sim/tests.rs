@@ -117,6 +117,20 @@ fn nobody_takes_wrong_bytes_for_good_for_long() {
 }
 
 #[test]
+fn of_parts_everybody_hears_at_once() {
+    let mut world = alone(100.0, 50.0, 60.0);
+    world.stream.kind = Kind::Live;
+    (world.stream.segment, world.stream.hold_back) = (0.3, 2);
+    let http_alone = |world: &Scenario| tally(world, Options { p2p: false, ..Options::default() });
+    assert!(http_alone(&world).stalls > 0, "0.6 s behind, and looking twice a second");
+    world.stream.parts_up_to = 0.5;
+    let t = http_alone(&world);
+    assert_eq!((t.stalls, t.skipped), (0, 0));
+    // The playlist is asked for once for each part, and not in between.
+    assert!((198..=200).contains(&t.playlist_loads), "{}", t.playlist_loads);
+}
+
+#[test]
 fn a_shared_edge_slows_what_goes_through_it() {
     let mut world = audience(40, 40.0);
     world.network.isps = 1;

@@ -164,8 +164,10 @@ impl Shard {
         if matches!(what, What::Leave) {
             return self.leave(*node);
         }
+        // Most of what happens cannot change what is seen.
+        let shows = !matches!(what, What::Message(_) | What::Payload { .. } | What::Acknowledged { .. });
         if self.handle(&mut node, what) {
-            self.settle(&mut node);
+            self.settle(&mut node, shows);
         }
         self.nodes[slot] = Some(node);
     }
@@ -205,13 +207,19 @@ impl Shard {
         }
     }
 
-    /// Carries out all that a viewer wants, shows what can be shown, and sees to it that it is woken.
-    fn settle(&mut self, node: &mut Node) {
+    /// Carries out all that a viewer wants, shows what can be shown if there may be more of it, and sees to it
+    /// that it is woken.
+    fn settle(&mut self, node: &mut Node, mut shows: bool) {
         let now = self.instant();
         loop {
             while let Some(action) = node.viewer.poll_action(now) {
                 self.trace.action(self.now, node, &action);
+                // A peer's bytes are seen once they have been checked.
+                shows |= matches!(action, Action::Check { .. } | Action::Unavailable { .. });
                 self.carry_out(node, action);
+            }
+            if !shows {
+                break;
             }
             let moved = self.move_cursor(node);
             let changed = self.show(node);
