@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use gstp2phls::sim::report::Report;
-use gstp2phls::sim::{Options, Scenario, plot, run};
+use gstp2phls::sim::{Options, Scenario, plot, run, trace};
 
 /// Runs worlds of viewers in virtual time, with the element's own switcher and the tracker's own choice.
 #[derive(Parser)]
@@ -91,9 +91,12 @@ fn perform(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     scenario.duration = common.duration.unwrap_or(scenario.duration);
     let mut options =
         Options { seed: common.seed, threads: common.threads, progress: !common.quiet, ..Options::default() };
-    if let Command::Run { no_p2p, trace, .. } = &command {
+    if let Command::Run { no_p2p, trace: traced, .. } = &command {
         options.p2p = !no_p2p;
-        options.trace = *trace;
+        options.trace = *traced;
+        if let Some((_, segment)) = traced {
+            trace::install(*segment, |line| eprintln!("{line}")).map_err(|error| error.to_string())?;
+        }
     }
     let mut reports = Vec::new();
     for (scenario, options) in runs(&command, scenario, options) {

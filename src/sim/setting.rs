@@ -24,7 +24,7 @@ pub struct Options {
     pub threads: usize,
     /// Tells on stderr how far the world is.
     pub progress: bool,
-    /// Tells on stderr what one viewer does about one segment.
+    /// Tells what one viewer does about one segment, by way of [`super::trace::install`].
     pub trace: Option<(u32, u32)>,
 }
 

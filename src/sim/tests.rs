@@ -2,6 +2,8 @@
 
 //! What a world must keep to, whatever its viewers do, and what its viewers must keep to in any world.
 
+use std::sync::Mutex;
+
 use proptest::prelude::*;
 
 use super::scenario::{BrownOut, Class, Kind, Misbehaviour};
@@ -114,6 +116,25 @@ fn nobody_takes_wrong_bytes_for_good_for_long() {
     let t = tally(&world, Options::default());
     assert!(t.counted.rejected > 0 && t.dropped.values().any(|[_, bad]| *bad > 0));
     assert!(t.counted.peers > t.counted.rejected, "honest peers still help");
+}
+
+#[test]
+fn the_trace_tells_where_a_segment_came_from_and_what_it_cost() {
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    trace::install(10_009, |line| LINES.lock().unwrap().push(line.into())).expect("nobody else logs");
+    tally(&audience(40, 60.0), Options { trace: Some((5, 10_009)), ..Options::default() });
+    let lines = std::mem::take(&mut *LINES.lock().unwrap());
+    let line = |what: &str| {
+        let found = lines.iter().position(|line| line.contains(what));
+        found.unwrap_or_else(|| panic!("no {what:?} in {lines:#?}"))
+    };
+    let (wanted, asked, whole) = (line("wanted; playback needs it in"), line("asking"), line("whole with"));
+    assert!(wanted < asked && asked < whole, "{lines:#?}");
+    assert!(lines.iter().all(|line| line.contains(" segment 10009: ")), "{lines:#?}");
+    let numbers = lines[whole].split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u64>().ok());
+    // Time, segment, size, time left; then bytes over HTTP, from peers and wasted.
+    let [.., size, _, _, http, peers, wasted] = numbers.collect::<Vec<_>>()[..] else { panic!("{lines:#?}") };
+    assert_eq!(http + peers, size + wasted, "{}", lines[whole]);
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! | `serving` | uploads and announcements |
 //! | `edge` | when the next live segment is to be expected |
 //! | `memory` | what is kept and what is dropped |
+//! | [`trace`] | why a segment came from where it came, in the debug log |
 
 mod accounting;
 mod config;
@@ -28,6 +29,7 @@ mod planning;
 mod serving;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod uplink;
 mod upload;
 

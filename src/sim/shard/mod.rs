@@ -107,7 +107,7 @@ impl Shard {
             edge_bytes: vec![Edge::default(); isps],
             edge_delays: vec![Edge::default(); isps],
             tally: Tally::default(),
-            trace: Trace::new(setting.options.trace, people.clone()),
+            trace: Trace::new(setting.options.trace, &people),
             people,
             setting,
         }
@@ -166,15 +166,16 @@ impl Shard {
         }
         // Most of what happens cannot change what is seen.
         let shows = !matches!(what, What::Message(_) | What::Payload { .. } | What::Acknowledged { .. });
+        self.trace.begin(self.now, viewer);
         if self.handle(&mut node, what) {
             self.settle(&mut node, shows);
         }
+        self.trace.end();
         self.nodes[slot] = Some(node);
     }
 
     /// Tells a viewer what has happened. False if that changes nothing for it.
     fn handle(&mut self, node: &mut Node, what: What) -> bool {
-        self.trace.event(self.now, node, &what);
         match what {
             What::Join | What::Leave => false,
             What::Timer => self.wake(node),
@@ -213,7 +214,6 @@ impl Shard {
         let now = self.instant();
         loop {
             while let Some(action) = node.viewer.poll_action(now) {
-                self.trace.action(self.now, node, &action);
                 // A peer's bytes are seen once they have been checked.
                 shows |= matches!(action, Action::Check { .. } | Action::Unavailable { .. });
                 self.carry_out(node, action);
