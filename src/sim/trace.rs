@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The decision trace of one viewer and one segment: the lines that the viewer itself writes into the debug log
-//! (see [`crate::viewer::trace`]), with the world's time before them.
+//! The decision trace of one viewer: the lines that the viewer itself writes into the debug log (see
+//! [`crate::viewer::trace`]), with the world's time before them.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -15,10 +15,16 @@ thread_local! {
     static ACTING: Cell<Option<Micros>> = const { Cell::new(None) };
 }
 
-/// Hands each line of the trace to `tell`. One process can do so once, for the [`log`] crate has one logger.
-pub fn install(segment: u32, tell: impl Fn(&str) + Send + Sync + 'static) -> Result<(), log::SetLoggerError> {
+/// Hands each line of the trace, or of one segment's, to `tell`. One process can do so once, for the [`log`] crate has one logger.
+pub fn install(
+    segment: Option<u32>,
+    tell: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<(), log::SetLoggerError> {
     static LINES: OnceLock<Lines> = OnceLock::new();
-    let lines = || Lines { start: format!("segment {segment}: "), tell: Box::new(tell) };
+    let lines = || Lines {
+        start: segment.map_or_else(String::new, |segment| format!("segment {segment}: ")),
+        tell: Box::new(tell),
+    };
     log::set_logger(LINES.get_or_init(lines))?;
     log::set_max_level(log::LevelFilter::Debug);
     Ok(())
@@ -54,8 +60,8 @@ pub struct Trace {
 
 impl Trace {
     /// Traces nothing unless the viewer is one of `people`.
-    pub fn new(of: Option<(u32, u32)>, people: &Range<u32>) -> Self {
-        Self { viewer: of.map(|(viewer, _)| viewer).filter(|viewer| people.contains(viewer)) }
+    pub fn new(viewer: Option<u32>, people: &Range<u32>) -> Self {
+        Self { viewer: viewer.filter(|viewer| people.contains(viewer)) }
     }
 
     /// A viewer begins to act.

@@ -193,6 +193,11 @@ impl Viewer {
     }
 }
 
+/// Playback stands still; to be told by whoever plays.
+pub fn stalled(segment: SegmentId) {
+    tell!(segment, "playback stands still for want of it");
+}
+
 /// What peers brought is wrong and goes.
 pub(super) fn rejected(segment: SegmentId, bytes: u64, reason: &str) {
     if bytes > 0 {

@@ -16,6 +16,8 @@ mod exchanging;
 mod fetching;
 mod meeting;
 mod watching;
+#[cfg(test)]
+pub mod witness;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -212,11 +214,13 @@ impl Shard {
     /// that it is woken.
     fn settle(&mut self, node: &mut Node, mut shows: bool) {
         let now = self.instant();
+        let mut actions = 0;
         loop {
             while let Some(action) = node.viewer.poll_action(now) {
                 // A peer's bytes are seen once they have been checked.
                 shows |= matches!(action, Action::Check { .. } | Action::Unavailable { .. });
                 self.carry_out(node, action);
+                actions += 1;
             }
             if !shows {
                 break;
@@ -227,6 +231,7 @@ impl Shard {
                 break;
             }
         }
+        self.tally.most_actions = self.tally.most_actions.max(actions);
         if let Some(wake) = node.viewer.poll_timeout() {
             let wake = self.setting.moment(wake).max(self.now + 1);
             if wake < node.timer {

@@ -147,6 +147,8 @@ impl Shard {
         let tick = from_seconds(self.setting.scenario.viewer.tick);
         self.push(self.now + tick, node.id, What::Tick);
         self.tally.tick(self.now, node);
+        #[cfg(test)]
+        self.witness_tick(node);
         match node.playback.state {
             State::Playing | State::Stalled => {
                 self.tell_playback(node);
@@ -198,6 +200,9 @@ impl Shard {
         let changed = node.playback.update(self.now, edge, stream.segment, all);
         if changed {
             self.tell_playback(node);
+            if node.playback.state == State::Stalled {
+                crate::viewer::trace::stalled(SegmentId(i64::from(node.whole)));
+            }
         }
         if node.playback.state == State::Playing {
             let position = node.playback.position(self.now);
