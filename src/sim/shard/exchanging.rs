@@ -128,6 +128,8 @@ impl Shard {
             self.tally.lost += u64::from(len);
             return false;
         };
+        #[cfg(test)]
+        link.seen.take_bytes(u64::from(len));
         let (peer, theirs, latency) = (link.peer, link.theirs, link.latency);
         self.send(self.now + latency, peer, What::Acknowledged { link: theirs, len });
         let now = self.instant();

@@ -16,6 +16,8 @@ pub struct Seen {
     said: Option<Arc<Announcement>>,
     /// What this end has asked for and has not got yet.
     asked: Option<SegmentId>,
+    /// Bytes of it that have been promised and have not come.
+    promised: u64,
     /// What the other end has asked for and has not been refused.
     serves: Option<SegmentId>,
 }
@@ -28,10 +30,18 @@ impl Seen {
             Command::Completed { segment, .. } | Command::Absent { segment, .. } => {
                 self.asked = self.asked.filter(|asked| asked != segment);
             }
+            Command::Data { segment, size, .. } if self.asked == Some(*segment) => self.promised = *size,
             Command::Request { segment, .. } => self.serves = Some(*segment),
             Command::Cancel { .. } => self.serves = None,
             _ => {}
         }
+    }
+
+    /// Bytes have come from the other end.
+    pub fn take_bytes(&mut self, len: u64) {
+        self.promised = self.promised.saturating_sub(len);
+        // Only the word that these were all is missing.
+        self.asked = self.asked.filter(|_| self.promised > 0);
     }
 
     /// How many bytes of a segment the other end has said it holds.
@@ -48,6 +58,7 @@ impl Shard {
             Command::Request { segment, offset, .. } => {
                 self.tally.unfounded_requests += u64::from(link.seen.held(segment) <= offset);
                 link.seen.asked = Some(segment);
+                self.tally.most_transfers = self.tally.most_transfers.max(asking(node).count());
             }
             Command::Cancel { .. } => link.seen.asked = None,
             Command::Completed { .. } | Command::Absent { .. } => link.seen.serves = None,
@@ -57,7 +68,6 @@ impl Shard {
 
     pub(super) fn witness_tick(&mut self, node: &Node) {
         let asked: Vec<SegmentId> = asking(node).filter_map(|link| link.seen.asked).collect();
-        self.tally.most_transfers = self.tally.most_transfers.max(asked.len());
         self.tally.circles +=
             asked.iter().filter(|segment| self.waits_for_itself(node, **segment)).count() as u64;
     }

@@ -12,7 +12,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::sim::scenario::{Churn, Misbehaviour};
+use crate::sim::scenario::{Churn, Misbehaviour, Stream, ViewerSettings};
 use crate::sim::tally::Watched;
 
 /// A standstill of this many milliseconds cannot be seen: one picture in 25 a second.
@@ -33,6 +33,8 @@ struct Troubles {
     narrow: bool,
     /// The CDN fails or is slow for a while.
     brown_out: bool,
+    /// There is much to be had from many, and little memory for it.
+    plenty: bool,
 }
 
 /// The world of this number.
@@ -73,6 +75,12 @@ fn world(number: u64, troubles: Troubles) -> Scenario {
     world.population = (0..4).map(class).collect();
     if troubles.narrow {
         world.households.share = between(0.0, 0.5);
+    }
+    if troubles.plenty {
+        world.stream = Stream { kind: Kind::Vod, segment: 2.0, length: 300.0, ..world.stream };
+        world.viewer =
+            ViewerSettings { max_peers: 15, buffer: 60.0, memory: between(4.0, 20.0) as u64, ..world.viewer };
+        world.network.unreachable_pairs = 0.0;
     }
     if troubles.brown_out {
         let from = between(15.0, 40.0);
@@ -169,6 +177,12 @@ fn peers_do_no_harm_while_the_cdn_fails() {
 #[test]
 fn polluters_do_no_harm() {
     look_at(numbers(), Troubles { polluters: true, ..Troubles::default() });
+}
+
+#[test]
+#[ignore = "up to a segment more than the bound is held until the next look at it"]
+fn bounds_hold_where_there_is_plenty() {
+    look_at(numbers(), Troubles { plenty: true, ..Troubles::default() });
 }
 
 #[test]
