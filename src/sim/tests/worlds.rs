@@ -132,7 +132,7 @@ fn compare(number: u64, troubles: Troubles) -> Vec<String> {
         with.stalled <= without.stalled + u64::from(FRAME) * 1000 * with.watchers || troubles.narrow,
         format!("stood still for {} us in all, by HTTP alone for {}", with.stalled, without.stalled),
     );
-    let peers = world.viewer.max_peers as usize;
+    let peers = world.viewer.max_peers;
     // What leaves a channel's window at a time, and a command or two for each segment.
     let most_actions = peers * ((2 << 20) / world.chunk as usize + 8);
     let bounds = [
