@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Four viewers of one live stream: what they take from each other, and whether it is right.
+"""Viewers of one stream: what they take from each other, and whether it is right.
 
-A live stream that ffmpeg makes, an nginx as its origin, a tracker, and viewers that are plain
+A stream that ffmpeg makes, an nginx as its origin, a tracker, and viewers that are plain
 gst-launch-1.0 processes. In the end each viewer's bytes are compared with the origin's.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.origin import Origin
 from lab.process import LabError, wait_for
-from lab.stream import LiveStream, compare
+from lab.stream import Film, LiveStream, compare
 from lab.tracker import Tracker
 from lab.viewer import Viewer, efficiency
 
@@ -25,7 +25,7 @@ MEGABYTE = 1_000_000
 SECOND = 1_000_000_000  # GStreamer counts nanoseconds
 SEGMENT_SECONDS = 2
 REFRESH_SECONDS = 4
-STAGGER_SECONDS = 1
+SETTLING_SECONDS = 20  # from the last viewer's start until the swarm has found its order
 
 
 def run(arguments, directory, stack):
@@ -35,35 +35,47 @@ def run(arguments, directory, stack):
         stack.callback(thing.stop)
         return thing
 
-    stream = started(LiveStream(directory / "origin", directory / "ffmpeg.log", SEGMENT_SECONDS))
+    last_start = (arguments.viewers - 1) * arguments.stagger
+    if arguments.vod:
+        # The first viewer is not to come to its end.
+        film = Film(directory / "origin", int(last_start + arguments.duration + 60), SEGMENT_SECONDS)
+        stream = started(film)
+    else:
+        stream = started(LiveStream(directory / "origin", directory / "ffmpeg.log", SEGMENT_SECONDS))
     origin = started(Origin(directory / "origin", directory / "nginx"))
     tracker = started(Tracker(arguments.tracker, directory / "tracker.log"))
-    print(f"origin  {origin.url('live.m3u8')}\ntracker {tracker.url}")
+    url = origin.url(stream.name)
+    print(f"origin  {url}\ntracker {tracker.url}")
 
     # Players start three segments from the end, so there have to be some.
     print("waiting for the stream's first segments", flush=True)
-    wait_for(lambda: stream.process.check() or len(stream.segments()) > 5, 30, "the stream's first segments")
+    wait_for(lambda: stream.check() or len(stream.segments()) > 5, 30, "the stream's first segments")
 
-    properties = {"trackers": tracker.url, "ice-addresses": "127.0.0.1"}
-    servers = [stream.process, origin.process, tracker.process]
     viewers = []
+    settled = None
     begin = time.monotonic()
-    while (now := time.monotonic() - begin) < (arguments.viewers - 1) * STAGGER_SECONDS + arguments.duration:
-        for process in [*servers, *(viewer.process for viewer in viewers)]:
-            process.check()
-        if len(viewers) < arguments.viewers and now >= len(viewers) * STAGGER_SECONDS:
+    while (now := time.monotonic() - begin) < last_start + arguments.duration:
+        for thing in [stream, origin.process, tracker.process, *(viewer.process for viewer in viewers)]:
+            thing.check()
+        if len(viewers) < arguments.viewers and now >= len(viewers) * arguments.stagger:
             number = len(viewers) + 1
-            viewers.append(
-                started(Viewer(number, origin.url("live.m3u8"), directory, arguments.plugins, properties))
-            )
+            # An address each, so that their links can be told apart.
+            properties = {"trackers": tracker.url, "ice-addresses": f"127.0.0.{number + 1}"}
+            viewer = Viewer(number, url, directory, arguments.plugins, properties, not arguments.light)
+            viewers.append(started(viewer))
             continue
-        show(now, viewers)
-        pause = REFRESH_SECONDS if len(viewers) == arguments.viewers else STAGGER_SECONDS
-        time.sleep(pause)
+        if settled is None and now >= last_start + SETTLING_SECONDS:
+            settled = len(stream.segments())
+            for viewer in viewers:
+                viewer.settle()
+        if not arguments.quiet:
+            show(now, viewers)
+        waits = len(viewers) < arguments.viewers
+        time.sleep(min(arguments.stagger, REFRESH_SECONDS) if waits else REFRESH_SECONDS)
     for viewer in viewers:
         viewer.stop()
     stream.stop()
-    return viewers, stream, origin
+    return viewers, stream, origin, settled
 
 
 def show(now, viewers):
@@ -80,7 +92,7 @@ def show(now, viewers):
     print(flush=True)
 
 
-def conclude(viewers, stream, origin, min_efficiency):
+def conclude(viewers, stream, origin, settled, min_efficiency):
     """Prints the table and gives what is wrong."""
     wrong = []
     row = "{:<8} {:>9} {:>9} {:>10} {:>9} {:>6} {:>8}   {}".format
@@ -100,10 +112,29 @@ def conclude(viewers, stream, origin, min_efficiency):
     print(row("all", *figures(totals), totals["stalls"], "", ""))
     print(f"\nThe origin counted {origin.served('.ts') / MEGABYTE:.1f} MB of segments; "
           f"{len(viewers)} viewers can reach {1 - 1 / len(viewers):.0%} in efficiency at most.")
+    if settled is not None:
+        print(f"Since {SETTLING_SECONDS} s after the last one came: efficiency {settled_efficiency(viewers):.1%}"
+              f"{requests_per_segment(stream, origin, settled)}.")
     reached = efficiency(totals["peer-bytes"], totals["http-bytes"])
     if reached < min_efficiency:
         wrong.append(f"efficiency {reached:.1%} is below {min_efficiency:.0%}")
     return wrong
+
+
+def settled_efficiency(viewers):
+    """The efficiency since the swarm has found its order."""
+    bytes_since = [viewer.since_settled() for viewer in viewers]
+    return efficiency(*(sum(part) for part in zip(*bytes_since)))
+
+
+def requests_per_segment(stream, origin, settled):
+    """How often the origin was asked for each segment of a live stream that has come since then."""
+    # The last ones are still asked for.
+    names = [segment.name for segment in stream.segments()[settled:-3]]
+    if not stream.name.startswith("live") or not names:
+        return ""
+    requests = origin.requests(".ts")
+    return f", {sum(requests[name] for name in names) / len(names):.2f} requests to the origin for a segment"
 
 
 def figures(stats):
@@ -121,11 +152,14 @@ def parse_arguments():
     parser.add_argument("--plugins", type=path, required=True, help="directory with the plugin")
     parser.add_argument("--tracker", type=path, required=True, help="p2phls-tracker")
     setting = lambda name, default: float(os.environ.get(name) or default)
-    parser.set_defaults(
-        duration=setting("DURATION", 60),
-        viewers=int(setting("VIEWERS", 4)),
-        min_efficiency=setting("MIN_EFFICIENCY", 60) / 100,
-    )
+    parser.add_argument("--duration", type=float, default=setting("DURATION", 60),
+                        help="seconds from the last viewer's start")
+    parser.add_argument("--viewers", type=int, default=int(setting("VIEWERS", 4)))
+    parser.add_argument("--min-efficiency", type=float, default=setting("MIN_EFFICIENCY", 60), metavar="PERCENT")
+    parser.add_argument("--stagger", type=float, default=1, metavar="SECONDS", help="between two viewers' starts")
+    parser.add_argument("--vod", action="store_true", help="video on demand instead of live")
+    parser.add_argument("--light", action="store_true", help="do not decode, only keep the time: for many viewers")
+    parser.add_argument("--quiet", action="store_true", help="tell the outcome only")
     return parser.parse_args()
 
 
@@ -137,7 +171,7 @@ def main():
     wrong = []
     try:
         with contextlib.ExitStack() as stack:
-            wrong = conclude(*run(arguments, directory, stack), arguments.min_efficiency)
+            wrong = conclude(*run(arguments, directory, stack), arguments.min_efficiency / 100)
     except LabError as error:
         wrong = [str(error)]
     finally:

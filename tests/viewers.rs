@@ -240,6 +240,59 @@ fn a_viewer_killed_in_the_middle_is_not_missed() {
     }
 }
 
+/// The lines of a debug log about one segment, without what stands before its name.
+fn about(log: &[String], segment: &str) -> Vec<String> {
+    let start = format!("segment {segment}: ");
+    log.iter().filter_map(|line| Some(line.split_once(&start)?.1.to_owned())).collect()
+}
+
+#[test]
+fn the_debug_log_tells_where_a_segment_came_from_and_what_it_cost() {
+    let (_origin, url) = live_origin();
+    let tracker = Tracker::start();
+    let mut process = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "viewer_process", "--nocapture"])
+        .envs([("P2PHLS_TEST_URL", &url), ("P2PHLS_TEST_TRACKERS", &tracker.url)])
+        .envs([("GST_DEBUG", "p2phls-switcher:5"), ("GST_DEBUG_NO_COLOR", "1")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a second process");
+    let stderr = BufReader::new(process.stderr.take().expect("its log"));
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let lines = log.clone();
+    let reader = std::thread::spawn(move || {
+        stderr.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
+    });
+    // What came from a peer alone, and what came over HTTP alone.
+    let by = |mark: &str| {
+        let log = log.lock().unwrap();
+        let line = log.iter().find(|line| line.contains("whole with") && line.contains(mark))?;
+        Some(line.split_once("segment ")?.1.split_once(':')?.0.to_owned())
+    };
+    let (by_peer, by_http) = ("cost: 0 bytes over HTTP, ", " 0 from peers, 0 wasted");
+    let both = || by(by_peer).zip(by(by_http));
+    wait_for("a segment of each kind", 90, &[Viewer::start(&url, &tracker.url)], || both().is_some());
+    process.kill().expect("the process is ours");
+    process.wait().expect("it has been started");
+    reader.join().expect("it only reads");
+    let (peers, https) = both().expect("it was there");
+    let log = log.lock().unwrap();
+    let expect = |segment: &str, steps: &[&str]| {
+        let told = about(&log, segment);
+        let mut rest = told.iter();
+        for step in steps {
+            assert!(rest.any(|line| line.contains(step)), "{step:?} is not in its place in {told:#?}");
+        }
+    };
+    let wanted = "wanted; playback needs it in ";
+    expect(
+        &peers,
+        &[wanted, "asking peer -", "first bytes from peer -", "has sent all; it brought ", by_peer],
+    );
+    expect(&https, &[wanted, "asking HTTP from byte 0: ", "HTTP has sent all; it brought ", by_http]);
+}
+
 #[test]
 fn peers_help_when_the_origin_loses_segments() {
     let origin = Origin::serve(&STREAMS);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """The publisher's HTTP server: nginx with a configuration of its own, in a directory of its own."""
 
+import collections
 import socket
 import urllib.error
 import urllib.request
@@ -71,6 +72,11 @@ class Origin:
         """Bytes of answers about files with this ending."""
         lines = [line.split(" ", 3) for line in (self.run / "access.log").read_text().splitlines()]
         return sum(int(line[1]) for line in lines if len(line) == 4 and line[2].endswith(suffix))
+
+    def requests(self, suffix):
+        """How often files with this ending were asked for, by name."""
+        lines = [line.split(" ", 3) for line in (self.run / "access.log").read_text().splitlines()]
+        return collections.Counter(Path(line[2]).name for line in lines if line[2].endswith(suffix))
 
     def stop(self):
         self.process.stop()

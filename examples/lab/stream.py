@@ -42,12 +42,34 @@ class LiveStream:
             *("-hls_segment_filename", self.directory / "live%06d.ts", self.directory / "live.m3u8"),
         ]
         self.process = Process("ffmpeg", command, log)
+        self.name = "live.m3u8"
 
     def segments(self):
         return sorted(self.directory.glob("live*.ts"))
 
+    def check(self):
+        self.process.check()
+
     def stop(self):
         self.process.stop()
+
+
+class Film:
+    """The same as video on demand: all of it is there from the start."""
+
+    def __init__(self, directory, seconds, segment_seconds=2, kbits=2000):
+        self.directory = Path(directory)
+        make_vod(directory, seconds, kbits, "640x360", 25, segment_seconds)
+        self.name = "vod.m3u8"
+
+    def segments(self):
+        return sorted(self.directory.glob("vod*.ts"))
+
+    def check(self):
+        pass
+
+    def stop(self):
+        pass
 
 
 def make_vod(directory, seconds, kbits, size="1280x720", rate=25, segment_seconds=6, name="vod"):

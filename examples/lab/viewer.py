@@ -10,10 +10,12 @@ from .process import Process, program
 class Viewer:
     """Plays `location` until it is stopped; `stats` holds the newest figures of its source."""
 
-    def __init__(self, number, location, directory, plugin_path, properties):
+    def __init__(self, number, location, directory, plugin_path, properties, decode=True):
         self.number = number
         self.output = directory / f"viewer{number}.ts"
         self.stats = {}
+        # What had come when the swarm was taken to have found its order.
+        self.settled = (0, 0)
         words = [f"{name}={value}" for name, value in properties.items()]
         # A player reads seconds ahead, not the whole stream.
         queue = ["queue", "max-size-bytes=1000000", "max-size-buffers=0", "max-size-time=0"]
@@ -22,9 +24,11 @@ class Viewer:
             # The container's bytes as they come, for comparing.
             *("bytes.", "!", *queue, "!", "filesink", "buffer-mode=unbuffered", f"location={self.output}"),
             # Real playback: it decodes, and its clock says how fast the source may go.
-            *("bytes.", "!", *queue, "!", "decodebin3", "name=decode"),
-            *("decode.", "!", "video/x-raw", "!", "queue", "!", "fakesink", "sync=true"),
-            *("decode.", "!", "audio/x-raw", "!", "queue", "!", "fakesink", "sync=true"),
+            *("bytes.", "!", *queue, "!", "decodebin3" if decode else "parsebin", "name=decode"),
+            *("decode.", "!", "video/x-raw" if decode else "video/x-h264", "!", "queue"),
+            *("!", "fakesink", "sync=true"),
+            *("decode.", "!", "audio/x-raw" if decode else "audio/mpeg", "!", "queue"),
+            *("!", "fakesink", "sync=true"),
         ]
         env = {**os.environ, "GST_PLUGIN_PATH": str(plugin_path)}
         command = [program("gst-launch-1.0"), "-m", *pipeline]
@@ -41,6 +45,13 @@ class Viewer:
     @property
     def efficiency(self):
         return efficiency(self["peer-bytes"], self["http-bytes"])
+
+    def settle(self):
+        self.settled = (self["peer-bytes"], self["http-bytes"])
+
+    def since_settled(self):
+        """Bytes from peers and over HTTP since then."""
+        return self["peer-bytes"] - self.settled[0], self["http-bytes"] - self.settled[1]
 
     def stop(self):
         self.process.stop()

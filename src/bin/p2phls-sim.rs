@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use gstp2phls::sim::report::Report;
-use gstp2phls::sim::{Options, Scenario, plot, run};
+use gstp2phls::sim::{Options, Scenario, plot, run, trace};
 
 /// Runs worlds of viewers in virtual time, with the element's own switcher and the tracker's own choice.
 #[derive(Parser)]
@@ -26,9 +26,9 @@ enum Command {
         /// Watch over HTTP alone.
         #[arg(long)]
         no_p2p: bool,
-        /// Tell what one viewer does about one segment.
-        #[arg(long, value_name = "VIEWER:SEGMENT", value_parser = pair)]
-        trace: Option<(u32, u32)>,
+        /// Tell why a viewer took a segment, or all of them, from where it took it.
+        #[arg(long, value_name = "VIEWER[:SEGMENT]", value_parser = traced)]
+        trace: Option<(u32, Option<u32>)>,
     },
     /// Run a scenario with peers and without.
     Compare {
@@ -68,10 +68,12 @@ struct Common {
     quiet: bool,
 }
 
-fn pair(text: &str) -> Result<(u32, u32), String> {
-    let parts = text.split_once(':').ok_or("VIEWER:SEGMENT, two numbers")?;
+fn traced(text: &str) -> Result<(u32, Option<u32>), String> {
     let number = |text: &str| text.parse().map_err(|error| format!("{text}: {error}"));
-    Ok((number(parts.0)?, number(parts.1)?))
+    match text.split_once(':') {
+        Some((viewer, segment)) => Ok((number(viewer)?, Some(number(segment)?))),
+        None => Ok((number(text)?, None)),
+    }
 }
 
 fn main() -> ExitCode {
@@ -91,9 +93,12 @@ fn perform(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     scenario.duration = common.duration.unwrap_or(scenario.duration);
     let mut options =
         Options { seed: common.seed, threads: common.threads, progress: !common.quiet, ..Options::default() };
-    if let Command::Run { no_p2p, trace, .. } = &command {
+    if let Command::Run { no_p2p, trace: traced, .. } = &command {
         options.p2p = !no_p2p;
-        options.trace = *trace;
+        options.trace = traced.map(|(viewer, _)| viewer);
+        if let Some((_, segment)) = traced {
+            trace::install(*segment, |line| eprintln!("{line}")).map_err(|error| error.to_string())?;
+        }
     }
     let mut reports = Vec::new();
     for (scenario, options) in runs(&command, scenario, options) {

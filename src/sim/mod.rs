@@ -19,11 +19,13 @@
 //! | `event`, `queue` | what happens when |
 //! | [`world`] | the clock that all go by |
 //! | [`tally`], [`report`], [`plot`] | what is counted, and how it is told and drawn |
+//! | [`trace`] | the decision trace of one viewer |
 
 pub mod plot;
 pub mod report;
 pub mod scenario;
 pub mod tally;
+pub mod trace;
 pub mod world;
 
 mod access;
@@ -40,7 +42,6 @@ mod setting;
 mod shard;
 mod stream;
 mod time;
-mod trace;
 mod usage;
 mod window;
 

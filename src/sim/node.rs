@@ -96,13 +96,10 @@ pub struct Link {
     /// When the last byte that has come from there so far is through our access link.
     pub delivers: Micros,
     pub window: Window,
-    /// What the other end has announced last.
+    /// What tests want to know of it.
     #[cfg(test)]
-    pub said: Announced,
+    pub seen: super::shard::witness::Seen,
 }
-
-#[cfg(test)]
-type Announced = Option<std::sync::Arc<crate::swarm::Announcement>>;
 
 impl Node {
     pub fn new(setting: &Setting, id: u32, now: Micros) -> Self {
@@ -203,7 +200,7 @@ impl Link {
             delivers: 0,
             window: Window::default(),
             #[cfg(test)]
-            said: None,
+            seen: Default::default(),
         }
     }
 }

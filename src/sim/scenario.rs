@@ -50,12 +50,15 @@ pub struct Stream {
     pub bitrate: f64,
     /// Segments differ in size by up to this share.
     pub variation: f64,
-    /// Duration of a segment; a part of low-latency HLS is a short one.
+    /// Duration of a segment, or of a part of low-latency HLS.
     pub segment: f64,
     /// Live: how far behind the live edge playback begins, in segments.
     pub hold_back: u32,
     /// Live: segments in the playlist.
     pub window: u32,
+    /// Live: segments that are no longer than this are parts of low-latency HLS, of which everybody hears at
+    /// once; see [`super::stream::Stream::blocks`].
+    pub parts_up_to: f64,
     /// VOD: playing time.
     pub length: f64,
 }
@@ -237,6 +240,7 @@ impl Default for Stream {
             segment: 4.0,
             hold_back: 3,
             window: 10,
+            parts_up_to: 0.0,
             length: 600.0,
         }
     }
@@ -343,6 +347,7 @@ impl Scenario {
         is((1..=1000).contains(&self.stream.hold_back), "stream.hold_back: 1 to 1000 segments")?;
         is(self.stream.window > self.stream.hold_back, "stream.window: more than the hold-back")?;
         is(self.stream.window <= 5000, "stream.window: at most 5000 segments")?;
+        is((0.0..=60.0).contains(&self.stream.parts_up_to), "stream.parts_up_to: 0 to 60 s")?;
         is((self.stream.segment..=86_400.0).contains(&self.stream.length), "stream.length: up to a day")?;
         is(
             range([self.arrivals.from, self.arrivals.from + self.arrivals.over], 0.0),

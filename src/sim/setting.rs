@@ -24,8 +24,8 @@ pub struct Options {
     pub threads: usize,
     /// Tells on stderr how far the world is.
     pub progress: bool,
-    /// Tells on stderr what one viewer does about one segment.
-    pub trace: Option<(u32, u32)>,
+    /// This viewer's decision trace is told, by way of [`super::trace::install`].
+    pub trace: Option<u32>,
 }
 
 impl Default for Options {

@@ -22,6 +22,9 @@ pub struct Stream {
     /// A segment's duration.
     pub segment: Micros,
     pub hold_back: u32,
+    /// The server holds back its answer to a request for the playlist until the next segment is there (RFC
+    /// 8216bis, 6.2.5.2), so that everybody knows of it as soon as a response can be with them.
+    pub blocks: bool,
     window: u32,
     /// VOD: number of segments.
     count: u32,
@@ -36,6 +39,7 @@ impl Stream {
             live: stream.kind == Kind::Live,
             segment: from_seconds(stream.segment),
             hold_back: stream.hold_back,
+            blocks: stream.kind == Kind::Live && stream.segment <= stream.parts_up_to,
             window: stream.window,
             count: (stream.length / stream.segment).round() as u32,
             bytes: bytes_per_second(stream.bitrate) * stream.segment,
@@ -47,6 +51,11 @@ impl Stream {
     /// Number of the newest segment that can be had.
     pub fn newest(&self, now: Micros) -> u32 {
         if self.live { BEGAN + (now / self.segment) as u32 } else { self.count - 1 }
+    }
+
+    /// When a live segment can be had.
+    pub fn available(&self, segment: u32) -> Micros {
+        u64::from(segment.saturating_sub(BEGAN)) * self.segment
     }
 
     /// Number of the oldest segment in the playlist whose newest this is.

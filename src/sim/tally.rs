@@ -64,8 +64,13 @@ pub struct Tally {
     pub most_fetches: usize,
     /// That one viewer held at a time.
     pub most_memory: u64,
-    /// Requests for what the peer had not announced; looked for in tests.
+    /// Things that one viewer wanted done at a time.
+    pub most_actions: usize,
+    /// Looked for in tests: requests for bytes that the peer had not announced, times that viewers were found
+    /// waiting for each other, and requests that one viewer had with its peers at a time.
     pub unfounded_requests: u64,
+    pub circles: u64,
+    pub most_transfers: usize,
 }
 
 /// What one viewer saw. Times are in milliseconds, to have a million of them.
@@ -256,6 +261,7 @@ impl Tally {
             counted.last_calls,
             counted.hedges,
             unfounded_requests,
+            circles,
         );
         self.watched.extend(other.watched);
         for (index, moment) in other.timeline.into_iter().enumerate() {
@@ -279,6 +285,8 @@ impl Tally {
         }
         self.most_fetches = self.most_fetches.max(other.most_fetches);
         self.most_memory = self.most_memory.max(other.most_memory);
+        self.most_actions = self.most_actions.max(other.most_actions);
+        self.most_transfers = self.most_transfers.max(other.most_transfers);
     }
 
     /// Share of the bytes that came from peers, from `since` on.

@@ -1,94 +1,82 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What one viewer does about one segment, told on stderr as it happens.
+//! The decision trace of one viewer: the lines that the viewer itself writes into the debug log (see
+//! [`crate::viewer::trace`]), with the world's time before them.
 
+use std::cell::Cell;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use super::event::{Message, What};
-use super::node::Node;
 use super::time::{Micros, to_seconds};
-use crate::swarm::SegmentId;
-use crate::viewer::Action;
+use crate::viewer::trace::TARGET;
 
+thread_local! {
+    /// The time in the world while the traced viewer acts on this thread.
+    static ACTING: Cell<Option<Micros>> = const { Cell::new(None) };
+}
+
+/// Hands each line of the trace, or of one segment's, to `tell`. One process can do so once, for the [`log`] crate has one logger.
+pub fn install(
+    segment: Option<u32>,
+    tell: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<(), log::SetLoggerError> {
+    static LINES: OnceLock<Lines> = OnceLock::new();
+    let lines = || Lines {
+        start: segment.map_or_else(String::new, |segment| format!("segment {segment}: ")),
+        tell: Box::new(tell),
+    };
+    log::set_logger(LINES.get_or_init(lines))?;
+    log::set_max_level(log::LevelFilter::Debug);
+    Ok(())
+}
+
+struct Lines {
+    /// How the lines begin that are of interest.
+    start: String,
+    tell: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl log::Log for Lines {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.target() == TARGET && ACTING.get().is_some()
+    }
+
+    fn log(&self, record: &log::Record) {
+        let Some(now) = ACTING.get().filter(|_| record.target() == TARGET) else { return };
+        let line = record.args().to_string();
+        if line.starts_with(&self.start) {
+            (self.tell)(&format!("{:10.6} {line}", to_seconds(now)));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Tells a shard's viewers apart: only one is traced.
 #[derive(Debug)]
 pub struct Trace {
-    /// Viewer and segment.
-    of: Option<(u32, u32)>,
+    viewer: Option<u32>,
 }
 
 impl Trace {
     /// Traces nothing unless the viewer is one of `people`.
-    pub fn new(of: Option<(u32, u32)>, people: Range<u32>) -> Self {
-        Self { of: of.filter(|(viewer, _)| people.contains(viewer)) }
+    pub fn new(viewer: Option<u32>, people: &Range<u32>) -> Self {
+        Self { viewer: viewer.filter(|viewer| people.contains(viewer)) }
     }
 
-    fn segment(&self, node: &Node) -> Option<u32> {
-        self.of.filter(|(viewer, _)| *viewer == node.id).map(|(_, segment)| segment)
-    }
-
+    /// A viewer begins to act.
     #[inline]
-    pub fn event(&self, now: Micros, node: &Node, what: &What) {
-        if self.of.is_some() {
-            self.tell_event(now, node, what);
+    pub fn begin(&self, now: Micros, viewer: u32) {
+        if self.viewer == Some(viewer) {
+            ACTING.set(Some(now));
         }
     }
 
+    /// It is done.
     #[inline]
-    pub fn action(&self, now: Micros, node: &Node, action: &Action) {
-        if self.of.is_some() {
-            self.tell_action(now, node, action);
-        }
-    }
-
-    fn tell_event(&self, now: Micros, node: &Node, what: &What) {
-        let Some(traced) = self.segment(node) else { return };
-        let id = SegmentId(i64::from(traced));
-        let concerned = match what {
-            What::Message(message) => match message {
-                Message::Announcement { said, .. } => {
-                    said.loaded.contains(&id) || said.http_loading.contains(&id)
-                }
-                Message::Request { segment, .. }
-                | Message::Data { segment, .. }
-                | Message::Completed { segment, .. }
-                | Message::Absent { segment, .. }
-                | Message::Cancel { segment, .. } => *segment == traced,
-            },
-            What::HttpFirstByte { fetch }
-            | What::HttpBytes { fetch, .. }
-            | What::HttpDelivered { fetch, .. }
-            | What::HttpFailure { fetch } => {
-                node.fetches.iter().any(|f| f.id == *fetch && f.segment == traced)
-            }
-            What::Playlist { newest } => *newest >= traced && node.newest < traced,
-            What::Payload { .. } => node.viewer.readable(id).0 == 0,
-            _ => false,
-        };
-        if concerned {
-            eprintln!("{:12.6} viewer {} <- {what:?}", to_seconds(now), node.id);
-        }
-    }
-
-    fn tell_action(&self, now: Micros, node: &Node, action: &Action) {
-        let Some(traced) = self.segment(node) else { return };
-        let id = SegmentId(i64::from(traced));
-        let concerned = match action {
-            Action::Fetch { segment, .. }
-            | Action::Upload { segment, .. }
-            | Action::Check { segment }
-            | Action::Evict { segment }
-            | Action::Unavailable { segment, .. } => *segment == id,
-            // Cheaper than taking each command apart, and only for the one viewer.
-            Action::Command { command, .. } | Action::Broadcast { command } => {
-                format!("{command:?}").contains(&format!("SegmentId({traced})"))
-            }
-            Action::CancelFetch { fetch } => {
-                node.fetches.iter().any(|f| u64::from(f.id) == fetch.0 && f.segment == traced)
-            }
-            Action::ReloadPlaylist | Action::Drop { .. } => false,
-        };
-        if concerned {
-            eprintln!("{:12.6} viewer {} -> {action:?}", to_seconds(now), node.id);
+    pub fn end(&self) {
+        if self.viewer.is_some() {
+            ACTING.set(None);
         }
     }
 }

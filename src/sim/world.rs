@@ -2,7 +2,7 @@
 
 //! A world from its first moment to its last.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -161,28 +161,34 @@ impl World {
     }
 }
 
-/// A line on stderr that tells how far the world is.
+/// A line on stderr that tells how far the world is: on a terminal one that is written anew, elsewhere now and
+/// then another.
 struct Progress {
     shown: bool,
+    terminal: bool,
     told: Instant,
     began: Instant,
 }
 
 impl Progress {
     fn new(shown: bool) -> Self {
-        Self { shown, told: Instant::now(), began: Instant::now() }
+        let terminal = std::io::stderr().is_terminal();
+        Self { shown, terminal, told: Instant::now(), began: Instant::now() }
     }
 
     fn tell(&mut self, now: Micros, end: Micros, shards: &[Shard]) {
-        if !self.shown || self.told.elapsed() < Duration::from_secs(2) {
+        let pause = Duration::from_secs(if self.terminal { 1 } else { 30 });
+        if !self.shown || self.told.elapsed() < pause {
             return;
         }
         self.told = Instant::now();
         let (viewers, peers) = shards.iter().map(Shard::present).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         let events: u64 = shards.iter().map(|shard| shard.tally.events).sum();
         let elapsed = self.began.elapsed().as_secs_f64();
+        // To the line's beginning, and what stood there goes.
+        let (before, after) = if self.terminal { ("\r\x1b[K", "") } else { ("", "\n") };
         eprint!(
-            "\r{:6.1} of {:.0} s, {viewers} viewers with {:.1} peers, {:.1} M events, {:.2} M/s  ",
+            "{before}{:.0} of {:.0} s, {viewers} viewers with {:.1} peers, {:.1} M events, {:.2} M/s{after}",
             to_seconds(now),
             to_seconds(end),
             peers as f64 / (viewers as f64).max(1.0),
@@ -194,8 +200,8 @@ impl Progress {
     }
 
     fn end(&self) {
-        if self.shown {
-            eprintln!();
+        if self.shown && self.terminal {
+            eprint!("\r\x1b[K");
         }
     }
 }

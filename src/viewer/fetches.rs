@@ -126,6 +126,7 @@ impl Viewer {
         if let Some(work) = holding.http.as_mut().filter(|_| useful) {
             work.useful = true;
         }
+        holding.trace.count_http(len, placement.wasted());
         self.counters.wasted_bytes += placement.wasted();
         if before.0 == 0 || was_starving {
             self.announce_soon(now);
@@ -176,6 +177,7 @@ impl Viewer {
     /// The request has failed. What has come stays.
     pub fn handle_http_failure(&mut self, now: Instant, fetch: FetchId, failure: FetchFailure) {
         let Some(segment) = self.segment_of(fetch) else { return };
+        self.trace_http_end(segment, "has failed");
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let progressed = holding.http.take().is_some_and(|work| work.useful);
         // A server that breaks off now and then but goes on is bad, not dead.
@@ -202,6 +204,7 @@ impl Viewer {
     }
 
     pub(super) fn cancel_http(&mut self, segment: SegmentId) {
+        self.trace_http_end(segment, "is needed no longer");
         if let Some(work) = self.holdings.get_mut(&segment).and_then(|h| h.http.take()) {
             self.actions.push_back(Action::CancelFetch { fetch: work.fetch });
             self.dirty = true;
@@ -221,6 +224,7 @@ impl Viewer {
         if fetched_whole {
             // All bytes are here; only the end of the response is outstanding, and it adds nothing.
             self.learn_from(now, segment);
+            self.trace_http_end(segment, "has sent all");
             if let Some(holding) = self.holdings.get_mut(&segment) {
                 holding.http = None;
             }
@@ -229,6 +233,7 @@ impl Viewer {
         }
         self.blame_if_silent(now, segment);
         self.cancel_transfer(segment);
+        self.trace_whole(now, segment);
         if all_trusted {
             self.finish(segment)
         } else {
@@ -257,7 +262,9 @@ impl Viewer {
     /// Throws away what peers brought of a segment, and these peers.
     pub(super) fn reject(&mut self, segment: SegmentId, reason: &'static str) {
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
-        self.counters.rejected_bytes += holding.have - holding.trusted;
+        let bytes = holding.have - holding.trusted;
+        self.counters.rejected_bytes += bytes;
+        super::trace::rejected(segment, bytes, reason);
         for from in holding.distrust() {
             self.blame(from, reason);
         }

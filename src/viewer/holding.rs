@@ -9,6 +9,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::trace::Trace;
 use super::{FetchFailure, FetchId, PeerKey};
 use crate::switcher::RateMeter;
 
@@ -87,6 +88,7 @@ pub struct Holding {
     pub given_up: Option<FetchFailure>,
     /// The driver knows that the segment cannot be had.
     pub reported: bool,
+    pub trace: Trace,
 }
 
 /// Where bytes that arrived belong.
@@ -122,6 +124,7 @@ impl Holding {
             not_before: None,
             given_up: None,
             reported: false,
+            trace: Trace::default(),
         }
     }
 

@@ -17,6 +17,7 @@
 //! | `edge` | when the next live segment is to be expected |
 //! | `news` | word of fresh segments that somebody brings |
 //! | `memory` | what is kept and what is dropped |
+//! | [`trace`] | why a segment came from where it came, in the debug log |
 
 mod accounting;
 mod config;
@@ -30,6 +31,7 @@ mod planning;
 mod serving;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod uplink;
 mod upload;
 

@@ -67,8 +67,8 @@ impl Viewer {
 
     /// A channel has closed.
     pub fn handle_peer_closed(&mut self, key: PeerKey) {
+        self.end_transfers_of(key, "has gone");
         if self.peers.remove(&key).is_some() {
-            self.end_transfers_of(key);
             self.dirty = true;
         }
     }
@@ -87,6 +87,7 @@ impl Viewer {
             Notice::Announced => {
                 self.hear_news(now, key);
                 self.ask_for_newer_playlist(key);
+                self.trace_heard(key);
                 // Most announcements tell nothing that anybody waits for.
                 self.dirty |= self.holdings.values().any(Holding::wants_a_source);
                 return;
@@ -103,7 +104,7 @@ impl Viewer {
             }
             Notice::Absent { segment } => {
                 peer.state.note_refusal(now, segment);
-                self.forget_transfer(key, segment);
+                self.forget_transfer(key, segment, "cannot give it now");
             }
             Notice::Cancelled => self.offer_again(now),
             Notice::Nothing => return,
@@ -125,10 +126,12 @@ impl Viewer {
         peer.last_progress = now;
         peer.downloaded += len;
         peer.meter.record(now, len);
+        let id = peer.state.id;
         let (segment, offset) = placed;
         let holding = self.holdings.get_mut(&segment)?;
         let transfer = holding.transfer.as_mut().filter(|t| t.peer == key)?;
-        if transfer.first_byte.is_none() {
+        let is_first = transfer.first_byte.is_none();
+        if is_first {
             transfer.first_byte = Some(now);
             let latency = now.saturating_duration_since(transfer.started);
             peer.estimate.record_latency(latency);
@@ -146,10 +149,14 @@ impl Viewer {
         let news = holding.have == 0 || holding.starving;
         let from = Contributor { peer: key, relayed: transfer.relayed };
         let placement = holding.place_peer(from, offset, len);
+        holding.trace.count_peer(len, placement.wasted());
         self.counters.wasted_bytes += placement.wasted();
         self.counters.peer_bytes += len - placement.wasted();
         if holding.total == Some(holding.have) {
             self.learn_from_transfer(now, key, segment);
+        }
+        if is_first {
+            self.trace_first_bytes(now, segment, id);
         }
         if news {
             self.announce_soon(now);
@@ -178,7 +185,7 @@ impl Viewer {
             Some(known) if known == total => {}
             Some(_) if holding.total_trusted => {
                 let relayed = holding.transfer.is_some_and(|t| t.peer == key && t.relayed);
-                self.forget_transfer(key, segment);
+                self.forget_transfer(key, segment, "gave a wrong size");
                 self.blame(Contributor { peer: key, relayed }, "gave a wrong size");
             }
             // Two peers disagree. Who is right shows when the origin is asked; do not mix their bytes.
@@ -186,7 +193,7 @@ impl Viewer {
                 if let Some(peer) = self.peers.get_mut(&key) {
                     peer.state.note_failure(now, segment);
                 }
-                self.forget_transfer(key, segment);
+                self.forget_transfer(key, segment, "gave another size than others");
             }
             None if total > largest || size == 0 => {
                 self.counters.banned_peers += 1;
@@ -205,6 +212,7 @@ impl Viewer {
 
     /// The peer says that it has sent all it was asked for.
     fn transfer_done(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
+        self.trace_peer_end(segment, key, "has sent all");
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         if holding.transfer.is_some_and(|t| t.peer == key) {
             holding.transfer = None;
@@ -213,7 +221,8 @@ impl Viewer {
     }
 
     /// The transfer comes to nothing, by nobody's fault that matters.
-    fn forget_transfer(&mut self, key: PeerKey, segment: SegmentId) {
+    fn forget_transfer(&mut self, key: PeerKey, segment: SegmentId, why: &str) {
+        self.trace_peer_end(segment, key, why);
         let running =
             self.peers.get(&key).and_then(|p| p.state.download).is_some_and(|d| d.segment == segment);
         if running && let Some(command) = self.peers.get_mut(&key).and_then(|p| p.state.cancel()) {
@@ -234,7 +243,7 @@ impl Viewer {
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.state.note_failure(now, segment);
         }
-        self.forget_transfer(key, segment);
+        self.forget_transfer(key, segment, "was silent too long");
     }
 
     /// Somebody else was faster, but a peer that had time and brought nothing has failed all the same.
@@ -251,7 +260,11 @@ impl Viewer {
 
     /// Somebody else has brought what this transfer was to bring.
     pub(super) fn cancel_transfer(&mut self, segment: SegmentId) {
-        let Some(transfer) = self.holdings.get_mut(&segment).and_then(|h| h.transfer.take()) else { return };
+        let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
+        let all_sent = self.holdings.get(&segment).is_some_and(|h| h.total == Some(transfer.next));
+        let how = if all_sent { "has sent all" } else { "is needed no longer" };
+        self.trace_peer_end(segment, transfer.peer, how);
+        self.holdings.entry(segment).and_modify(|h| h.transfer = None);
         let Some(peer) = self.peers.get_mut(&transfer.peer) else { return };
         // All of it has come but the word that it has: no need to take that back.
         let all_received = peer.state.download.is_some_and(|d| d.size == Some(d.received));
@@ -273,18 +286,19 @@ impl Viewer {
     }
 
     pub(super) fn drop_peer(&mut self, key: PeerKey, reason: &'static str) {
+        self.end_transfers_of(key, reason);
         if self.peers.remove(&key).is_some() {
-            self.end_transfers_of(key);
             self.actions.push_back(Action::Drop { peer: key, reason });
             self.dirty = true;
         }
     }
 
-    fn end_transfers_of(&mut self, key: PeerKey) {
-        for holding in self.holdings.values_mut() {
-            if holding.transfer.is_some_and(|t| t.peer == key) {
-                holding.transfer = None;
-            }
+    fn end_transfers_of(&mut self, key: PeerKey, why: &str) {
+        let is_theirs = |h: &Holding| h.transfer.is_some_and(|t| t.peer == key);
+        let theirs = self.holdings.iter().filter(|(_, h)| is_theirs(h)).map(|(id, _)| *id);
+        for segment in theirs.collect::<Vec<_>>() {
+            self.trace_peer_end(segment, key, why);
+            self.holdings.entry(segment).and_modify(|h| h.transfer = None);
         }
     }
 

@@ -95,6 +95,7 @@ impl Viewer {
             } else {
                 Choice::Http(Reason::LastCall)
             };
+            self.trace_choice(now, &spec, &policy, &situation, choice);
             match choice {
                 Choice::Wait => {
                     if let Some(work) = self.holdings.get(&spec.id).and_then(|h| h.http) {
@@ -277,15 +278,11 @@ impl Viewer {
 
     fn ask_peer(&mut self, now: Instant, segment: SegmentId) {
         let Some(key) = self.best_peer(now, segment) else { return };
+        self.trace_ask_peer(now, segment, key);
         let (Some(peer), Some(holding)) = (self.peers.get_mut(&key), self.holdings.get_mut(&segment)) else {
             return;
         };
         let held = peer.state.held(segment);
-        log::debug!(
-            target: "p2phls-switcher",
-            "segment {segment}: asking peer {} from byte {}, of which it holds {}",
-            peer.state.id, holding.have, if held == WHOLE { "all".to_owned() } else { held.to_string() },
-        );
         let command = peer.state.request(segment, holding.have);
         peer.last_progress = now;
         holding.transfer = Some(PeerTransfer {
@@ -336,7 +333,7 @@ impl Viewer {
             Reason::LastCall => self.counters.last_calls += 1,
             Reason::Hedge => self.counters.hedges += 1,
         }
-        log::debug!(target: "p2phls-switcher", "segment {}: HTTP from byte {offset}: {reason:?}", spec.id);
+        self.trace_ask_http(now, spec.id, offset, reason);
         self.actions.push_back(Action::Fetch { fetch, segment: spec.id, offset });
         self.announce_soon(now);
     }

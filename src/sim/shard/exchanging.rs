@@ -30,12 +30,9 @@ impl Shard {
 
     pub(super) fn send_command(&mut self, node: &mut Node, to: LinkEnd, command: &Command) {
         let silent = node.manner == Manner::Silent && !matches!(command, Command::Announcement(_));
-        let Some(link) = node.link(to) else { return };
         #[cfg(test)]
-        if let Command::Request { segment, .. } = command {
-            let founded = link.said.as_ref().is_some_and(|said| said.loaded.contains(segment));
-            self.tally.unfounded_requests += u64::from(!founded);
-        }
+        self.witness_sent(node, to, command);
+        let Some(link) = node.link(to) else { return };
         self.tally.commands += 1;
         if silent {
             return;
@@ -57,12 +54,11 @@ impl Shard {
             self.push(delivers, node.id, What::Message(message));
             return false;
         }
-        #[cfg(test)]
-        if let Message::Announcement { said, .. } = &message {
-            link.said = Some(said.clone());
-        }
         let now = self.instant();
-        node.viewer.handle_command(now, key(at), message.into_command());
+        let command = message.into_command();
+        #[cfg(test)]
+        link.seen.take(&command);
+        node.viewer.handle_command(now, key(at), command);
         true
     }
 
@@ -132,6 +128,8 @@ impl Shard {
             self.tally.lost += u64::from(len);
             return false;
         };
+        #[cfg(test)]
+        link.seen.take_bytes(u64::from(len));
         let (peer, theirs, latency) = (link.peer, link.theirs, link.latency);
         self.send(self.now + latency, peer, What::Acknowledged { link: theirs, len });
         let now = self.instant();

@@ -16,6 +16,8 @@ mod exchanging;
 mod fetching;
 mod meeting;
 mod watching;
+#[cfg(test)]
+pub mod witness;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -107,7 +109,7 @@ impl Shard {
             edge_bytes: vec![Edge::default(); isps],
             edge_delays: vec![Edge::default(); isps],
             tally: Tally::default(),
-            trace: Trace::new(setting.options.trace, people.clone()),
+            trace: Trace::new(setting.options.trace, &people),
             people,
             setting,
         }
@@ -164,15 +166,18 @@ impl Shard {
         if matches!(what, What::Leave) {
             return self.leave(*node);
         }
+        // Most of what happens cannot change what is seen.
+        let shows = !matches!(what, What::Message(_) | What::Payload { .. } | What::Acknowledged { .. });
+        self.trace.begin(self.now, viewer);
         if self.handle(&mut node, what) {
-            self.settle(&mut node);
+            self.settle(&mut node, shows);
         }
+        self.trace.end();
         self.nodes[slot] = Some(node);
     }
 
     /// Tells a viewer what has happened. False if that changes nothing for it.
     fn handle(&mut self, node: &mut Node, what: What) -> bool {
-        self.trace.event(self.now, node, &what);
         match what {
             What::Join | What::Leave => false,
             What::Timer => self.wake(node),
@@ -205,13 +210,20 @@ impl Shard {
         }
     }
 
-    /// Carries out all that a viewer wants, shows what can be shown, and sees to it that it is woken.
-    fn settle(&mut self, node: &mut Node) {
+    /// Carries out all that a viewer wants, shows what can be shown if there may be more of it, and sees to it
+    /// that it is woken.
+    fn settle(&mut self, node: &mut Node, mut shows: bool) {
         let now = self.instant();
+        let mut actions = 0;
         loop {
             while let Some(action) = node.viewer.poll_action(now) {
-                self.trace.action(self.now, node, &action);
+                // A peer's bytes are seen once they have been checked.
+                shows |= matches!(action, Action::Check { .. } | Action::Unavailable { .. });
                 self.carry_out(node, action);
+                actions += 1;
+            }
+            if !shows {
+                break;
             }
             let moved = self.move_cursor(node);
             let changed = self.show(node);
@@ -219,6 +231,7 @@ impl Shard {
                 break;
             }
         }
+        self.tally.most_actions = self.tally.most_actions.max(actions);
         if let Some(wake) = node.viewer.poll_timeout() {
             let wake = self.setting.moment(wake).max(self.now + 1);
             if wake < node.timer {

@@ -67,7 +67,9 @@ impl Shard {
             node.skipped += to - cursor;
             self.go_to(node, to);
         }
-        if stream.live {
+        if stream.blocks {
+            self.load_playlist(node);
+        } else if stream.live {
             let wait = if changed { stream.segment } else { stream.segment / 2 };
             let due = node.reload.asked + wait.max(MIN_RELOAD);
             let due = if node.reload.nudged { self.soonest_reload(node) } else { due };
@@ -124,20 +126,29 @@ impl Shard {
         if node.reload.due != self.now || node.reload.under_way {
             return false;
         }
+        self.load_playlist(node);
+        false
+    }
+
+    fn load_playlist(&mut self, node: &mut Node) {
         let latency = self.cdn_latency(node.id);
         node.reload.under_way = true;
         node.reload.nudged = false;
         node.reload.asked = self.now;
-        let newest = self.setting.stream.newest(self.now + latency / 2);
+        let stream = &self.setting.stream;
+        let asked = self.now + latency / 2;
+        let answered = if stream.blocks { asked.max(stream.available(node.newest + 1)) } else { asked };
+        let newest = stream.newest(answered);
         self.tally.playlist_loads += 1;
-        self.push(self.now + latency, node.id, What::Playlist { newest });
-        false
+        self.push(answered + latency - latency / 2, node.id, What::Playlist { newest });
     }
 
     pub(super) fn tick(&mut self, node: &mut Node) -> bool {
         let tick = from_seconds(self.setting.scenario.viewer.tick);
         self.push(self.now + tick, node.id, What::Tick);
         self.tally.tick(self.now, node);
+        #[cfg(test)]
+        self.witness_tick(node);
         match node.playback.state {
             State::Playing | State::Stalled => {
                 self.tell_playback(node);
@@ -189,6 +200,9 @@ impl Shard {
         let changed = node.playback.update(self.now, edge, stream.segment, all);
         if changed {
             self.tell_playback(node);
+            if node.playback.state == State::Stalled {
+                crate::viewer::trace::stalled(SegmentId(i64::from(node.whole)));
+            }
         }
         if node.playback.state == State::Playing {
             let position = node.playback.position(self.now);
