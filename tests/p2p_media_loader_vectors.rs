@@ -49,7 +49,7 @@ fn command(fields: &Value) -> Option<Command> {
     let ids =
         |name| -> Option<Vec<_>> { list(fields, name).iter().map(|id| id.as_i64().map(SegmentId)).collect() };
     if fields["c"] == 0 {
-        let said = Announcement { loaded: ids("l")?, http_loading: ids("p")?, held: Vec::new() };
+        let said = Announcement { loaded: ids("l")?, http_loading: ids("p")?, ..Announcement::default() };
         return Some(Command::Announcement(said.into()));
     }
     let segment = SegmentId(fields["i"].as_i64()?);

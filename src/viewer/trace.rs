@@ -212,7 +212,7 @@ fn amount(held: u64) -> String {
 fn name(seat: Seat) -> String {
     match seat {
         Seat::Elected => "elected".into(),
-        Seat::Backup(u32::MAX) => "not among those who may fetch it".into(),
+        Seat::Bystander => "not among those who may fetch it".into(),
         Seat::Backup(rank) => format!("backup {rank}"),
         Seat::Wave(wave) => format!("in wave {wave}"),
     }

@@ -38,7 +38,7 @@ pub struct Announcement {
     /// as text, `id:bytes,id:bytes`, because old decoders surely read past strings; what does not
     /// fit into 4095 bytes is left out, and what cannot be read is skipped.
     pub held: Vec<Held>,
-    /// What somebody brings into the swarm, as the sender has heard, and it does not have yet \[`c`\]: ours
+    /// What somebody brings into the swarm, as the sender has heard, and it does not have yet \[`n`, news\]: ours
     /// alone, and written as text, `id,id`, like `held`.
     pub coming: Vec<SegmentId>,
 }
@@ -82,7 +82,7 @@ impl Command {
                 .ids(b'l', &said.loaded)
                 .ids(b'p', &said.http_loading)
                 .text(b'h', &joined(&said.held))
-                .text(b'c', &joined(&said.coming)),
+                .text(b'n', &joined(&said.coming)),
             Self::Request { segment, request_id, offset } => {
                 let body = body.kind(REQUEST).segment(segment).number(b'r', *request_id);
                 if *offset > 0 { body.number(b'b', *offset) } else { body }
@@ -115,7 +115,7 @@ impl Command {
                 loaded: fields.ids(b'l')?,
                 http_loading: fields.ids(b'p')?,
                 held: fields.text(b'h').map(separated).unwrap_or_default(),
-                coming: fields.text(b'c').map(separated).unwrap_or_default(),
+                coming: fields.text(b'n').map(separated).unwrap_or_default(),
             }))));
         }
         let (segment, request_id) = (fields.segment(b'i')?, fields.number(b'r')?);

@@ -13,7 +13,8 @@ pub(super) struct Fields<'a> {
     values: [Option<Value<'a>>; NAMES.len()],
 }
 
-const NAMES: [u8; 8] = *b"lphcirbs";
+/// Browsers read fields into an object whose `c` is the command's type: no field may have that name.
+const NAMES: [u8; 8] = *b"lphnirbs";
 
 impl<'a> Fields<'a> {
     pub fn read(mut input: &'a [u8]) -> Result<Self, WireError> {

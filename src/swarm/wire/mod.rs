@@ -13,7 +13,7 @@
 //! From the peer: one [`Decoder`] a channel, fed with every message.
 //!
 //! Versions 2.0 to 5 of p2p-media-loader share these bytes; they only differ in which peers meet (see
-//! [`identity`](super::identity)). Added here are the announcement's fields `h` and `c`, which
+//! [`identity`](super::identity)). Added here are the announcement's fields `h` and `n`, which
 //! other software reads past.
 
 pub mod framing;

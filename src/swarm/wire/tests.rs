@@ -185,10 +185,10 @@ fn what_is_coming_is_told_as_text() {
     let coming = vec![SegmentId(10_001), SegmentId(-9)];
     let command = Command::Announcement(Arc::new(Announcement { coming, ..Announcement::default() }));
     let message = encode(&command, MAX_MESSAGE).concat();
-    assert_eq!(message, b"cstr\0c\x20\x0810001,-9cend");
+    assert_eq!(message, b"cstr\0n\x20\x0810001,-9cend");
     round_trip(&command, MAX_MESSAGE);
 
-    let odd = decode_body(b"\0c\x20\x0dx,7:1,,5,4 ,-");
+    let odd = decode_body(b"\0n\x20\x0dx,7:1,,5,4 ,-");
     let Ok(Decoded::Command(Command::Announcement(read))) = odd else { panic!("{odd:?}") };
     assert_eq!(read.coming, [SegmentId(5)]);
 }
