@@ -25,6 +25,7 @@ MEGABYTE = 1_000_000
 SECOND = 1_000_000_000  # GStreamer counts nanoseconds
 SEGMENT_SECONDS = 2
 REFRESH_SECONDS = 4
+END_SECONDS = 20  # a film may take so much longer than it lasts
 SETTLING_SECONDS = 20  # from the last viewer's start until the swarm has found its order
 
 
@@ -37,9 +38,7 @@ def run(arguments, directory, stack):
 
     last_start = (arguments.viewers - 1) * arguments.stagger
     if arguments.vod:
-        # The first viewer is not to come to its end.
-        film = Film(directory / "origin", int(last_start + arguments.duration + 60), SEGMENT_SECONDS)
-        stream = started(film)
+        stream = started(Film(directory / "origin", int(arguments.duration), SEGMENT_SECONDS))
     else:
         stream = started(LiveStream(directory / "origin", directory / "ffmpeg.log", SEGMENT_SECONDS))
     origin = started(Origin(directory / "origin", directory / "nginx"))
@@ -54,8 +53,13 @@ def run(arguments, directory, stack):
     viewers = []
     settled = None
     begin = time.monotonic()
-    while (now := time.monotonic() - begin) < last_start + arguments.duration:
-        for thing in [stream, origin.process, tracker.process, *(viewer.process for viewer in viewers)]:
+    # Everybody is to see all of a film.
+    end = last_start + arguments.duration + (END_SECONDS if arguments.vod else 0)
+    while (now := time.monotonic() - begin) < end:
+        playing = [viewer.process for viewer in viewers if not (arguments.vod and viewer.has_ended())]
+        if len(viewers) == arguments.viewers and not playing:
+            break
+        for thing in [stream, origin.process, tracker.process, *playing]:
             thing.check()
         if len(viewers) < arguments.viewers and now >= len(viewers) * arguments.stagger:
             number = len(viewers) + 1
@@ -153,7 +157,7 @@ def parse_arguments():
     parser.add_argument("--tracker", type=path, required=True, help="p2phls-tracker")
     setting = lambda name, default: float(os.environ.get(name) or default)
     parser.add_argument("--duration", type=float, default=setting("DURATION", 60),
-                        help="seconds from the last viewer's start")
+                        help="seconds from the last viewer's start, or of the film")
     parser.add_argument("--viewers", type=int, default=int(setting("VIEWERS", 4)))
     parser.add_argument("--min-efficiency", type=float, default=setting("MIN_EFFICIENCY", 60), metavar="PERCENT")
     parser.add_argument("--stagger", type=float, default=1, metavar="SECONDS", help="between two viewers' starts")

@@ -46,6 +46,10 @@ class Viewer:
     def efficiency(self):
         return efficiency(self["peer-bytes"], self["http-bytes"])
 
+    def has_ended(self):
+        """It has come to the end of the stream."""
+        return self.process.popen.poll() == 0
+
     def settle(self):
         self.settled = (self["peer-bytes"], self["http-bytes"])
 
