@@ -194,13 +194,19 @@ impl Shared {
         if let Some(links) = extras.links {
             state.swarms.report_links(id, &announce.info_hash, &announce.peer_id, links);
         }
+        let report = |swarms: &mut Swarms| {
+            if let Some(traffic) = extras.traffic {
+                swarms.report_traffic(now, id, announce, traffic);
+            }
+        };
+        // Who leaves is known before, who comes only afterwards.
         let leaves = announce.event == AnnounceEvent::Stopped;
-        if let Some(traffic) = extras.traffic.filter(|_| leaves) {
-            state.swarms.report_traffic(now, id, announce, traffic);
+        if leaves {
+            report(&mut state.swarms);
         }
         let announced = state.swarms.announce(now, id, *place, announce)?;
-        if let Some(traffic) = extras.traffic.filter(|_| !leaves) {
-            state.swarms.report_traffic(now, id, announce, traffic);
+        if !leaves {
+            report(&mut state.swarms);
         }
         let outbox = |id| state.outboxes.get(id).cloned();
         let receivers = announced.receivers.iter().map(outbox).collect();
