@@ -23,11 +23,9 @@ use super::place::{Group, Place, Reach};
 use super::server::Config;
 use super::swarm::survey::Survey;
 use super::swarms::survey::SwarmFacts;
-use super::swarms::{Announced, ConnectionId, Counters, Delivery, Home, Refusal, Swarms};
+use super::swarms::{Announced, ConnectionId, Counters, Home, Refusal, Swarms};
 use crate::swarm::ids::InfoHash;
-use crate::swarm::tracker_messages::{
-    Announce, AnnounceEvent, Answer, Extras, ScrapeCounts, TrackerMessage, Traffic,
-};
+use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Extras, ScrapeCounts, Traffic};
 
 /// Time between looks at the swarms.
 const SURVEY_EVERY: Duration = Duration::from_secs(2);
@@ -276,16 +274,7 @@ impl Shared {
         let now = Instant::now();
         let mut state = self.lock();
         state.swarms.node_alive(now, node);
-        let delivery = state.swarms.hear(now, node, message);
-        let (to, message) = match delivery {
-            Some(Delivery::Offer { to, info_hash, from, offer }) => {
-                (to, TrackerMessage::Offer { info_hash, peer_id: from, offer })
-            }
-            Some(Delivery::Answer { to, info_hash, by, answer }) => {
-                (to, TrackerMessage::Answer { info_hash, peer_id: by, answer })
-            }
-            None => return self.post(state),
-        };
+        let Some((to, message)) = state.swarms.hear(now, node, message) else { return self.post(state) };
         let outbox = state.outboxes.get(&to).cloned();
         drop(state);
         if let Some(outbox) = outbox {

@@ -28,8 +28,6 @@ use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, Scr
 mod abroad;
 pub mod survey;
 
-pub use abroad::Delivery;
-
 /// Names a connection; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::{Home, Swarms};
 use crate::swarm::ids::{InfoHash, PeerId};
-use crate::swarm::tracker_messages::{Answer, Offer};
+use crate::swarm::tracker_messages::{Answer, Offer, TrackerMessage};
 use crate::tracker::choice::Search;
 use crate::tracker::cluster::message::{Guest, NodeId, NodeMessage, Sample};
 use crate::tracker::place::{Group, Level};
@@ -88,12 +88,8 @@ pub(super) fn offer(
     Some((node, NodeMessage::Offer { info_hash, to, from: swarm.as_guest(from)?, offer_id, sdp }))
 }
 
-/// What a viewer of this node is to be told because of another node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    Offer { to: ConnectionId, info_hash: InfoHash, from: PeerId, offer: Offer },
-    Answer { to: ConnectionId, info_hash: InfoHash, by: PeerId, answer: Offer },
-}
+/// What a viewer of this node is to be told because of another node, and on which connection.
+type Delivery = (ConnectionId, TrackerMessage);
 
 impl Swarms {
     /// From now on there are other nodes.
@@ -102,9 +98,9 @@ impl Swarms {
     }
 
     /// Another node gave a sign of life.
-    pub fn node_alive(&mut self, now: Instant, node: NodeId) -> bool {
+    pub fn node_alive(&mut self, now: Instant, node: NodeId) {
         let now = self.tick(now);
-        self.cluster.nodes.heard(node, now)
+        self.cluster.nodes.heard(node, now);
     }
 
     /// The other nodes that live. Those that do not are forgotten, and their viewers not counted.
@@ -272,7 +268,7 @@ impl Swarms {
         let guest = guest.filter(|guest| swarm.may_meet(slot, *guest, now))?;
         swarm.introduce(guest, slot, offer.offer_id, now);
         self.counters.offers_from_nodes += 1;
-        Some(Delivery::Offer { to: connection, info_hash, from: from.id, offer })
+        Some((connection, TrackerMessage::Offer { info_hash, peer_id: from.id, offer }))
     }
 
     fn answer_from(&mut self, now: Instant, node: NodeId, answer: Answer) -> Option<Delivery> {
@@ -287,7 +283,8 @@ impl Swarms {
         let Home::Here(connection) = swarm.peer(offerer)?.home else { return None };
         swarm.answer(guest, offerer, offer_id)?;
         self.counters.answers_from_nodes += 1;
-        Some(Delivery::Answer { to: connection, info_hash, by, answer: Offer { offer_id, sdp } })
+        let answer = Offer { offer_id, sdp };
+        Some((connection, TrackerMessage::Answer { info_hash, peer_id: by, answer }))
     }
 
     /// Whether a viewer is here, and not a guest.

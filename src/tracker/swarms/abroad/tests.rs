@@ -116,8 +116,11 @@ fn viewers_of_different_nodes_meet_once() {
     cluster.round();
     // Both had an offer for the other: one of them is given.
     cluster.carry(|| 2);
-    let [(at, Delivery::Offer { to, from, ref offer, .. })] = cluster.told.clone()[..] else { panic!() };
-    let (at, from, offer) = (at as usize, from, offer.clone());
+    let [(at, (to, TrackerMessage::Offer { peer_id: from, ref offer, .. }))] = cluster.told.clone()[..]
+    else {
+        panic!()
+    };
+    let (at, offer) = (at as usize, offer.clone());
     let (by, offerer) = (to.0 as u16, 3 - to.0 as u16);
     assert_eq!(from, peer(offerer));
     assert!(cluster.answer(at, by, from, offer.offer_id));
@@ -125,7 +128,7 @@ fn viewers_of_different_nodes_meet_once() {
     cluster.told.clear();
     cluster.carry(|| 3);
     assert_eq!(cluster.told.len(), 1, "an answer that comes three times is relayed once");
-    assert!(matches!(&cluster.told[0], (_, Delivery::Answer { by: who, .. }) if *who == peer(by)));
+    assert!(matches!(&cluster.told[0].1.1, TrackerMessage::Answer { peer_id, .. } if *peer_id == peer(by)));
     for (node, who) in [(0, 1), (1, 2)] {
         let announced = cluster.announce(node, who, 0, 1);
         assert_eq!(announced.incomplete, 2, "both nodes count both");
@@ -249,18 +252,19 @@ proptest! {
                 _ if round > 200 => cluster.nodes[at].close(ConnectionId(who.into())),
                 _ => cluster.now += Duration::from_millis(u64::from(round) * 10),
             }
-            for (at, delivery) in std::mem::take(&mut cluster.told) {
-                match delivery {
-                    Delivery::Offer { to, from, offer, .. } => {
+            for (at, (to, message)) in std::mem::take(&mut cluster.told) {
+                match message {
+                    TrackerMessage::Offer { peer_id: from, offer, .. } => {
                         prop_assert!(offers.insert((from, offer.offer_id)), "an offer was given twice");
                         let by = to.0 as u16;
                         if cluster.answer(at as usize, by, from, offer.offer_id) {
                             *links.entry(peer(by)).or_default() += 1;
                         }
                     }
-                    Delivery::Answer { to, answer, .. } => {
+                    TrackerMessage::Answer { answer, .. } => {
                         prop_assert!(answers.insert((to, answer.offer_id)), "an answer came twice");
                     }
+                    other => prop_assert!(false, "{other:?}"),
                 }
             }
             prop_assert!(links.values().all(|links| *links <= 24 && most == 17));
