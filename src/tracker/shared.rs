@@ -239,12 +239,15 @@ impl Shared {
     /// Another node said something: whoever is concerned is told.
     pub fn hear(&self, node: NodeId, message: NodeMessage) {
         let now = Instant::now();
+        if let NodeMessage::Heard { by, offer_id } = message {
+            self.mailbox.heard(by, offer_id);
+        }
         let mut state = self.lock();
         state.swarms.node_alive(now, node);
-        let Some((to, message)) = state.swarms.hear(now, node, message) else { return self.post(state) };
-        let outbox = state.outboxes.get(&to).cloned();
-        drop(state);
-        if let Some(outbox) = outbox {
+        let told = state.swarms.hear(now, node, message);
+        let told = told.and_then(|(to, message)| Some((state.outboxes.get(&to).cloned()?, message)));
+        self.post(state);
+        if let Some((outbox, message)) = told {
             outbox.push(&message.to_json());
         }
     }

@@ -7,7 +7,8 @@
 //! the others have in the same groups; those viewers then stand in the swarm as guests, and an offer
 //! to one of them goes to its node. That node has the last word, because it knows how many links its
 //! viewer has by now; an offer that it does not want is dropped, and fades like any that nobody
-//! answers. Messages may be lost or come twice: an offer is given and an answer relayed once at most.
+//! answers. Messages may be lost or come twice: an offer is given and an answer relayed once at most. That
+//! an answer has come is said to its sender, who sends it again otherwise.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Instant;
@@ -221,9 +222,13 @@ impl Swarms {
                 self.offer_from(now, node, info_hash, to, &from, Offer { offer_id, sdp })
             }
             NodeMessage::Answer { info_hash, by, to, offer_id, sdp } => {
+                // Whatever becomes of it, and however often it has come.
+                self.cluster.send(node, NodeMessage::Heard { by, offer_id });
                 let answer = Answer { info_hash, peer_id: by, to_peer_id: to, offer_id, sdp };
                 self.answer_from(now, node, answer)
             }
+            // The mailbox's business.
+            NodeMessage::Heard { .. } => None,
             NodeMessage::Left { info_hash, peer_id } => {
                 let swarm = self.swarms.get_mut(&info_hash)?;
                 let slot = swarm.find(&peer_id)?;
