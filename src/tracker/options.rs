@@ -40,7 +40,8 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8000")]
     pub listen: SocketAddr,
 
-    /// Show /stats.json, /metrics and /dashboard here, over plain HTTP, and not to viewers.
+    /// Show /stats.json, /metrics and /dashboard here, over plain HTTP; without this, they are shown to this
+    /// machine only.
     #[arg(long, env = "P2PHLS_TRACKER_OPERATOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub operator_listen: Option<SocketAddr>,
 

@@ -166,7 +166,7 @@ pub async fn serve(
     if let Some(every) = reload_every {
         house.spawn(reload(shared.clone(), tls.clone(), every));
     }
-    let public = if operators.is_some() { Pages::Health } else { Pages::All };
+    let public = if operators.is_some() { Pages::Health } else { Pages::Local };
     if let Some(listener) = operators {
         let door = Door { shared: shared.clone(), pages: Pages::Operators, tls: None };
         house.spawn(async move {
