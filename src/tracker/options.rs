@@ -224,6 +224,11 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_REDIS_PREFIX", value_name = "NAME", default_value = "p2phls")]
     pub redis_prefix: String,
 
+    /// Threads that serve viewers; 0 for one, or with TLS for one on each core.
+    #[arg(long, env = "P2PHLS_TRACKER_THREADS", value_name = "NUMBER", default_value_t = 0,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=1024))]
+    pub threads: usize,
+
     /// Seconds over which viewers are sent away when the tracker stops.
     #[arg(long, env = "P2PHLS_TRACKER_DRAIN", value_name = "SECONDS", default_value_t = 20)]
     pub drain: u64,

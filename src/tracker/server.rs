@@ -324,7 +324,8 @@ impl Door {
                 tokio::spawn(attend(shared, pages, Box::pin(async move { Ok(stream) }), address, permit));
             }
             Some(acceptor) => {
-                let accepting = Box::pin(async move { acceptor.accept(stream).await });
+                // The state of TLS is large, and the futures that it passes through would each keep room for it.
+                let accepting = Box::pin(async move { acceptor.accept(stream).await.map(Box::new) });
                 tokio::spawn(attend(shared, pages, accepting, address, permit));
             }
         }

@@ -77,6 +77,20 @@ impl Options {
                 .transpose()?,
         })
     }
+
+    /// Threads that serve viewers, at least one.
+    ///
+    /// What a viewer wants is done within microseconds, so threads that share the work spend more on waking
+    /// each other than they save. Handshakes of TLS take much longer.
+    pub fn threads(&self) -> usize {
+        match self.threads {
+            0 if self.tls_certificate.is_some() => {
+                std::thread::available_parallelism().map_or(1, usize::from)
+            }
+            0 => 1,
+            threads => threads,
+        }
+    }
 }
 
 /// Shortest secret, in bytes: a shorter one could be found by trying (RFC 7518, section 3.2).

@@ -41,6 +41,16 @@ fn the_command_line_goes_before_the_file() {
 }
 
 #[test]
+fn one_thread_is_enough_without_tls() {
+    let threads = |args: &[&str]| read(args).unwrap().threads();
+    let tls = ["--tls-certificate", "a.pem", "--tls-key", "b.pem"];
+    assert_eq!((threads(&[]), threads(&["--threads", "3"])), (1, 3));
+    assert_eq!(threads(&tls), std::thread::available_parallelism().unwrap().get());
+    assert_eq!(threads(&[&tls[..], &["--threads", "1"]].concat()), 1);
+    assert!(read(&["--threads", "100000"]).is_err());
+}
+
+#[test]
 fn every_setting_has_a_variable_named_like_it() {
     for argument in Options::command().get_arguments() {
         let name = argument.get_id().as_str();
