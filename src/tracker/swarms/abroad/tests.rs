@@ -277,4 +277,50 @@ proptest! {
             prop_assert_eq!((counters.peers, counters.swarms, counters.guests, counters.banked_bytes), (0, 0, 0, 0));
         }
     }
+
+    /// Redis may hold anything: what makes no sense is left out, and what makes some harms nobody.
+    #[test]
+    fn whatever_stands_in_redis(
+        what in 0..5usize, changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        junk in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut cluster = Cluster::new(2, Settings::default());
+        cluster.announce(0, 1, 5, 0);
+        cluster.announce(1, 2, 5, 0);
+        let samples = cluster.nodes[1].take_samples(9);
+        cluster.round();
+        let guest = cluster.nodes[1].take_samples(9).pop().and_then(|(_, _, sample)| sample.viewers.first().copied());
+        let offer_id = OfferId([7; 20]);
+        let messages = [
+            NodeMessage::Offer { info_hash: HASH, to: peer(1), from: guest.unwrap(), offer_id, sdp: "v=0".into() },
+            NodeMessage::Answer { info_hash: HASH, by: peer(2), to: peer(1), offer_id, sdp: "v=0".into() },
+            NodeMessage::Left { info_hash: HASH, peer_id: peer(2) },
+            NodeMessage::Moved { info_hash: HASH, peer_id: peer(1) },
+            NodeMessage::Heard { by: peer(1), offer_id },
+        ];
+        let mut bytes = write(&Envelope { from: node(1), message: messages[what].clone() });
+        let mut sample = write(&samples[0].2);
+        for bytes in [&mut bytes, &mut sample] {
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+        }
+        for bytes in [&bytes, &junk] {
+            if let Some(Envelope { from, message }) = read(bytes) {
+                cluster.nodes[0].hear(cluster.now, from, message);
+            }
+        }
+        for bytes in [&sample, &junk] {
+            let (_, group, _) = &samples[0];
+            cluster.nodes[0].take_in(cluster.now, node(1), HASH, *group, read(bytes));
+            cluster.nodes[0].meet_guests(cluster.now);
+        }
+        cluster.announce(0, 3, 5, 1);
+        for who in [1, 3] {
+            cluster.nodes[0].close(ConnectionId(who));
+        }
+        let counters = cluster.nodes[0].counters();
+        prop_assert_eq!((counters.peers, counters.swarms, counters.guests, counters.banked_bytes), (0, 0, 0, 0));
+    }
 }
