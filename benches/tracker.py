@@ -12,13 +12,15 @@ more often than its offers are answered:
 
     cargo install aquatic_ws@0.9.0 --root target/peers
 
-wt-tracker is in no registry. Ends with code 1 when ours is behind the best of the others in offers a CPU
+wt-tracker is in no registry. What TLS costs ours is measured, too, with a certificate (ECDSA, P-256) that is made
+for it; each connection is a whole handshake of TLS 1.3. Ends with code 1 when ours is behind the best of the others in offers a CPU
 second, or misses a figure of its own that does not depend on the machine's other load: bytes a connection.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import re
 import resource
 import socket
@@ -34,6 +36,7 @@ sys.path.insert(0, str(ROOT / "examples"))
 from lab.process import LabError, Process, program, wait_for
 
 OURS = "p2phls-tracker"
+OURS_TLS = "p2phls-tracker, wss"
 NPM = ROOT / "target" / "npm"
 AQUATIC = ROOT / "target" / "peers" / "bin" / "aquatic_ws"
 FEATURES = ["--release", "--no-default-features", "--features", "tracker"]
@@ -58,6 +61,20 @@ def listens(port):
     return False
 
 
+def certificate(directory):
+    """Makes an authority and a certificate that it has signed; returns their files."""
+    (directory / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    for arguments in (
+        f"req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=bench",
+        f"req {key} -keyout key.pem -out new.csr -subj /CN=127.0.0.1",
+        "x509 -req -in new.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out certificate.pem",
+    ):
+        command = [program("openssl"), *arguments.split()]
+        subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return directory / "ca.pem", directory / "certificate.pem", directory / "key.pem"
+
+
 def trackers(directory):
     """How each tracker that is here is started on a port."""
     NPM.mkdir(parents=True, exist_ok=True)
@@ -70,13 +87,16 @@ def trackers(directory):
     def aquatic(port):
         text = subprocess.run([AQUATIC, "-p"], check=True, text=True, stdout=subprocess.PIPE).stdout
         text = re.sub(r'(?m)^address = ".*"$', f'address = "127.0.0.1:{port}"', text, count=1)
-        config = Path(directory) / "aquatic.toml"
+        config = directory / "aquatic.toml"
         config.write_text(text)
         return [AQUATIC, "-c", config]
 
-    limits = ["--max-connections-per-address", "0", "--log", "warn"]
+    _, chain, key = certificate(directory)
+    ours = [ROOT / "target/release/p2phls-tracker", "--max-connections-per-address", "0", "--log", "warn"]
+    tls = ["--tls-certificate", chain, "--tls-key", key]
     known = {
-        OURS: lambda port: [ROOT / "target/release/p2phls-tracker", "--listen", f"127.0.0.1:{port}", *limits],
+        OURS: lambda port: [*ours, "--listen", f"127.0.0.1:{port}"],
+        OURS_TLS: lambda port: [*ours, *tls, "--listen", f"127.0.0.1:{port}"],
         "bittorrent-tracker": lambda port: [program("node"), script, port],
     }
     if AQUATIC.exists():
@@ -94,16 +114,19 @@ def load_program():
 def measure(load, name, start, what, directory):
     """Runs one tracker under one load; gives the load's figures."""
     port = free_port()
-    log = Path(directory) / f"{name}.log"
+    log = directory / f"{name}.log"
     tracker = Process(name, start(port), log)
     try:
         wait_for(lambda: tracker.check() or listens(port), 20, f"{name} to listen")
-        command = [load, f"ws://127.0.0.1:{port}", str(tracker.popen.pid), *map(str, what)]
-        output = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=300).stdout
+        scheme, environment = "ws", dict(os.environ)
+        if name == OURS_TLS:
+            scheme, environment["P2PHLS_LOAD_CA"] = "wss", str(directory / "ca.pem")
+        command = [load, f"{scheme}://127.0.0.1:{port}", str(tracker.popen.pid), *map(str, what)]
+        load_run = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=300, env=environment)
         tracker.check()
     finally:
         tracker.stop()
-    return json.loads(output.splitlines()[-1])
+    return json.loads(load_run.stdout.splitlines()[-1])
 
 
 def main():
@@ -125,6 +148,7 @@ def main():
         "idle": ["idle", joins],
     }
     with tempfile.TemporaryDirectory(prefix="p2phls-bench-") as directory:
+        directory = Path(directory)
         known = trackers(directory)
         results = {(name, kind): [] for name in known for kind in loads}
         for round_number in range(options.rounds):
@@ -154,7 +178,7 @@ def main():
             theirs = median(name, kind, field)
             cells += [form.format(theirs), f"{mine / theirs:.2f}" if theirs else "-"]
         print(f"| {title} | " + " | ".join(cells) + " |")
-    best = max(median(name, "saturated", "per_cpu") for name in others)
+    best = max(median(name, "saturated", "per_cpu") for name in others if name != OURS_TLS)
     behind = median(OURS, "saturated", "per_cpu") < best
     heavy = median(OURS, "idle", "bytes") > MAX_BYTES
     sys.exit(behind or heavy)

@@ -10,20 +10,24 @@
 //! each took. `relay N SECONDS` lets N viewers in 20 swarms announce with five offers each, as fast
 //! as the responses come, answers every offer, and tells how many offers were relayed a CPU second.
 //! `paced N SECONDS RATE` does so RATE times a second and tells how long offers were under way. Each ends with
-//! the same as a line of JSON, for `benches/tracker.py`, which compares trackers.
+//! the same as a line of JSON, for `benches/tracker.py`, which compares trackers. With an URL of `wss:`, the
+//! authority to trust is the one in the file `P2PHLS_LOAD_CA`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Sink = Arc<Mutex<SplitSink<Socket, Message>>>;
@@ -48,10 +52,21 @@ fn usage(pid: u32) -> Usage {
     Usage { cpu: (number(11) + number(12)) / 100.0, memory: number(21) * 4096.0 }
 }
 
+/// Trusts one authority; None without one.
+static TLS: LazyLock<Option<Arc<ClientConfig>>> = LazyLock::new(|| {
+    let path = std::env::var_os("P2PHLS_LOAD_CA")?;
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(path).expect("a certificate")).expect("an authority");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Some(Arc::new(config.expect("TLS 1.3").with_root_certificates(roots).with_no_client_auth()))
+});
+
 async fn connect(url: &str) -> Socket {
     let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
     loop {
-        match connect_async_with_config(url, Some(config), true).await {
+        let tls = TLS.clone().map(Connector::Rustls);
+        match connect_async_tls_with_config(url, Some(config), true, tls).await {
             Ok((socket, _)) => return socket,
             Err(error) => eprintln!("{error}, once more"),
         }

@@ -5,142 +5,14 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use common::live::live_origin;
 use common::media::STREAMS;
 use common::origin::{Fault, Origin};
-use common::player::{Consumer, Player};
+use common::tracker::Tracker;
+use common::viewer::{Viewer, assert_same_bytes, origin_bytes, sum, wait_for};
 use gst::prelude::*;
-
-/// The tracker's own program.
-struct Tracker {
-    process: Child,
-    url: String,
-}
-
-impl Tracker {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_p2phls-tracker"))
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the tracker starts");
-        let lines = BufReader::new(process.stdout.take().expect("its output")).lines();
-        let url = lines
-            .map_while(Result::ok)
-            .find_map(|line| Some(line[line.find("ws://")?..].trim().to_owned()))
-            .expect("it says where it listens");
-        Self { process, url }
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().expect("the tracker is ours");
-        self.process.wait().expect("it has been started");
-    }
-}
-
-impl Drop for Tracker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A player in real time that keeps the container bytes which leave the element.
-struct Viewer {
-    player: Player,
-    bytes: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Viewer {
-    fn start(url: &str, trackers: &str) -> Self {
-        Self::with(url, trackers, |_| ())
-    }
-
-    fn with(url: &str, trackers: &str, tweak: impl Fn(&gst::Element) + Send + Sync + 'static) -> Self {
-        let bytes = Arc::new(Mutex::new(Vec::new()));
-        let (kept, trackers) = (bytes.clone(), trackers.to_owned());
-        let player = Player::with(Consumer::Decodebin3, url, true, move |source| {
-            source.set_property("trackers", &trackers);
-            source.set_property("ice-addresses", "127.0.0.1");
-            tweak(source);
-            let kept = kept.clone();
-            source.connect_pad_added(move |_, pad| {
-                let kept = kept.clone();
-                pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                    if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-                        let map = buffer.map_readable().expect("readable bytes");
-                        kept.lock().unwrap().extend_from_slice(&map);
-                    }
-                    gst::PadProbeReturn::Ok
-                });
-            });
-        });
-        player.set_state(gst::State::Playing);
-        Self { player, bytes }
-    }
-
-    fn received(&self) -> usize {
-        self.bytes.lock().unwrap().len()
-    }
-
-    fn stat(&self, name: &str) -> u64 {
-        let stats: gst::Structure = self.player.source().property("stats");
-        stats.get(name).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn peers(&self) -> u32 {
-        self.player.source().property("peers")
-    }
-
-    fn check_for_error(&self) {
-        if let Some(error) = self.player.error() {
-            panic!("playback failed: {error}");
-        }
-    }
-}
-
-/// Waits until `condition` holds of the viewers, none of which may fail meanwhile.
-fn wait_for(what: &str, seconds: u64, viewers: &[Viewer], condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in {seconds} s: {what}");
-        for viewer in viewers {
-            viewer.check_for_error();
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// All segments of a stream, joined.
-fn origin_bytes(stream: &str) -> Vec<u8> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(STREAMS.join(stream))
-        .expect("the stream is there")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "ts"))
-        .collect();
-    files.sort();
-    files.iter().flat_map(|path| std::fs::read(path).expect("a segment")).collect()
-}
-
-/// The bytes are a part of the origin's without a gap.
-fn assert_same_bytes(viewer: &Viewer, origin: &[u8], which: usize) {
-    let bytes = viewer.bytes.lock().unwrap();
-    assert!(bytes.len() > 188 * 10, "viewer {which} has got {} bytes", bytes.len());
-    // The start is unique within the stream: it holds a clock reference.
-    let at = origin.windows(188 * 10).position(|window| *window == bytes[..188 * 10]);
-    let at = at.unwrap_or_else(|| panic!("viewer {which} starts with bytes that the origin does not have"));
-    assert!(origin[at..].starts_with(&bytes), "viewer {which} has got other bytes than the origin's");
-}
-
-fn sum(viewers: &[Viewer], name: &str) -> u64 {
-    viewers.iter().map(|viewer| viewer.stat(name)).sum()
-}
 
 #[test]
 fn four_viewers_share_a_live_stream_and_outlive_the_tracker() {

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use gstp2phls::tracker::options::{LogFormat, Options};
 use gstp2phls::tracker::server::{Config, Listeners, ServeError, serve};
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let filter = match EnvFilter::try_new(&options.log) {
         Ok(filter) => filter,
@@ -28,19 +28,28 @@ async fn main() -> ExitCode {
         Err(error) => return complain(&error),
     };
     let listen = options.listen;
-    // As a task, it shares the workers' threads with those that it starts; the main thread would have to
-    // wake another one for each connection.
-    match tokio::spawn(async move { run(&options, config).await }).await {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => {
+    let served = runtime(options.threads()).map_err(ServeError::from).and_then(|runtime| {
+        // As a task, it shares the workers' threads with those that it starts; the main thread would have to
+        // wake another one for each connection.
+        let server = runtime.spawn(async move { run(&options, config).await });
+        runtime.block_on(server).map_err(|error| ServeError::Io(std::io::Error::other(error)))?
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
             error!(%listen, %error, "cannot serve");
             ExitCode::FAILURE
         }
-        Err(error) => {
-            error!(%error, "the server has ended");
-            ExitCode::FAILURE
-        }
     }
+}
+
+/// A runtime with so many threads for viewers.
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    let mut builder = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads).enable_all().build()
 }
 
 fn complain(what: &str) -> ExitCode {

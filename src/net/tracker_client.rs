@@ -144,14 +144,9 @@ pub struct TrackerHandle {
 }
 
 impl TrackerHandle {
-    /// Tells the tracker that we are here, with offers for the viewers it chooses. Lost while
-    /// disconnected: the next connection asks for an announce again.
-    pub fn announce(&self, offers: Vec<(OfferId, String)>) -> Result<(), CommandError> {
-        self.announce_with(offers, Extras::default())
-    }
-
-    /// The same, with what some trackers like to know besides.
-    pub fn announce_with(&self, offers: Vec<(OfferId, String)>, extras: Extras) -> Result<(), CommandError> {
+    /// Tells the tracker that we are here, with offers for the viewers it chooses and what some trackers
+    /// like to know besides. Lost while disconnected: the next connection asks for an announce again.
+    pub fn announce(&self, offers: Vec<(OfferId, String)>, extras: Extras) -> Result<(), CommandError> {
         self.send(Command::Announce(offers, extras))
     }
 

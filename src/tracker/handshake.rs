@@ -2,7 +2,9 @@
 
 //! The HTTP part of a connection: one request, which usually makes it a WebSocket.
 //!
-//! Viewers connect to any path; `/health`, `/stats.json`, `/metrics` and `/dashboard` are for operators.
+//! Viewers connect to any path; `/health`, `/stats.json`, `/metrics` and `/dashboard` are for operators. They tell
+//! what an audience watches and how many it are, so where they have no listener of their own, only this
+//! machine sees all of them.
 
 use std::convert::Infallible;
 use std::io;
@@ -37,7 +39,8 @@ pub(super) enum Pages {
     Health,
     /// To operators: no WebSocket.
     Operators,
-    All,
+    /// To viewers; to this machine, also what is for operators.
+    Local,
 }
 
 /// A viewer whose socket is open.
@@ -95,35 +98,57 @@ fn answer(
     admitted: &Mutex<Option<(Viewer, AddressPermit)>>,
 ) -> Response<String> {
     let wants_socket = request.headers().contains_key(UPGRADE);
+    let shows_all = match pages {
+        Pages::Health => false,
+        Pages::Operators => true,
+        Pages::Local => is_local(peer, request.headers()),
+    };
     match (request.uri().path(), pages) {
-        ("/health", _) if !wants_socket => health(shared),
-        ("/stats.json", Pages::Operators | Pages::All) if !wants_socket => {
+        _ if wants_socket && pages != Pages::Operators => upgrade(shared, peer, request, admitted),
+        ("/health", _) => health(shared),
+        ("/stats.json", _) if shows_all => {
             let json = serde_json::to_string(&shared.stats()).unwrap_or_default();
             page(StatusCode::OK, "application/json", json)
         }
-        ("/metrics", Pages::Operators | Pages::All) if !wants_socket => {
+        ("/metrics", _) if shows_all => {
             page(StatusCode::OK, "text/plain; version=0.0.4", metrics::text(&shared.stats()))
         }
-        (path, Pages::Operators | Pages::All) if !wants_socket && path.starts_with("/dashboard") => {
+        (path, _) if shows_all && path.starts_with("/dashboard") => {
             dashboard(shared, path, request.uri().query().unwrap_or_default())
         }
         (_, Pages::Operators) => plain(StatusCode::NOT_FOUND, "nothing here\n"),
-        _ if !wants_socket => plain(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket tracker\n"),
-        _ => match admit(shared, peer, request) {
-            Ok(viewer) => match create_response_with_body(request, String::new) {
-                Ok(response) => {
-                    *admitted.lock().unwrap_or_else(PoisonError::into_inner) = Some(viewer);
-                    response
-                }
-                Err(error) => plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
-            },
-            Err((status, why)) => {
-                shared.count_refused();
-                debug!(%peer, %status, why, "refused");
-                plain(status, &format!("{why}\n"))
-            }
-        },
+        _ => plain(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket tracker\n"),
     }
+}
+
+/// Makes a WebSocket of the request, if the viewer may have one.
+fn upgrade(
+    shared: &Arc<Shared>,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+    admitted: &Mutex<Option<(Viewer, AddressPermit)>>,
+) -> Response<String> {
+    match admit(shared, peer, request) {
+        Ok(viewer) => match create_response_with_body(request, String::new) {
+            Ok(response) => {
+                *admitted.lock().unwrap_or_else(PoisonError::into_inner) = Some(viewer);
+                response
+            }
+            Err(error) => plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+        },
+        Err((status, why)) => {
+            shared.count_refused();
+            debug!(%peer, %status, why, "refused");
+            plain(status, &format!("{why}\n"))
+        }
+    }
+}
+
+/// Whether a request was made on this machine: what a proxy here passes on was not, and proxies say so
+/// (RFC 7239, RFC 9110 section 7.6.3, and what was before).
+fn is_local(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let passed_on = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+    peer.to_canonical().is_loopback() && !passed_on.iter().any(|name| headers.contains_key(*name))
 }
 
 /// The page for operators, its files and its figures.
@@ -224,6 +249,28 @@ fn viewer_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        let headers = |names: &[&'static str]| {
+            names.iter().map(|name| ((*name).try_into().unwrap(), "127.0.0.1".parse().unwrap())).collect()
+        };
+        let table: [(&str, &[&str], bool); 10] = [
+            ("127.0.0.1", &[], true),
+            ("127.9.9.9", &["user-agent", "host"], true),
+            ("::1", &[], true),
+            ("::ffff:127.0.0.1", &[], true),
+            ("10.0.0.1", &[], false),
+            ("192.0.2.1", &[], false),
+            ("::ffff:10.0.0.1", &[], false),
+            ("fe80::1", &[], false),
+            ("127.0.0.1", &["x-forwarded-for"], false),
+            ("::1", &["via"], false),
+        ];
+        for (peer, names, expected) in table {
+            assert_eq!(is_local(peer.parse().unwrap(), &headers(names)), expected, "{peer} {names:?}");
+        }
+    }
 
     #[test]
     fn only_listed_proxies_are_believed() {

@@ -6,21 +6,16 @@
 //! `P2PHLS_TRACKER_MAX_CONNECTIONS=5000`, or `max-connections = 5000` in the TOML file. The command
 //! line goes before the environment, and that before the file.
 
-use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 
-use super::cluster::config::ClusterConfig;
-use super::geo;
-use super::server::{AccessConfig, Config, Limits};
-use super::swarms::{LinkLimits, Settings};
-use super::tls::TlsFiles;
 use crate::swarm::tracker_messages::MAX_MESSAGE;
+
+mod config;
+mod sources;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,7 +40,8 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_LISTEN", value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8000")]
     pub listen: SocketAddr,
 
-    /// Show /stats.json, /metrics and /dashboard here, over plain HTTP, and not to viewers.
+    /// Show /stats.json, /metrics and /dashboard here, over plain HTTP; without this, they are shown to this
+    /// machine only.
     #[arg(long, env = "P2PHLS_TRACKER_OPERATOR_LISTEN", value_name = "ADDRESS:PORT")]
     pub operator_listen: Option<SocketAddr>,
 
@@ -228,6 +224,11 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_REDIS_PREFIX", value_name = "NAME", default_value = "p2phls")]
     pub redis_prefix: String,
 
+    /// Threads that serve viewers; 0 for one, or with TLS for one on each core.
+    #[arg(long, env = "P2PHLS_TRACKER_THREADS", value_name = "NUMBER", default_value_t = 0,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=1024))]
+    pub threads: usize,
+
     /// Seconds over which viewers are sent away when the tracker stops.
     #[arg(long, env = "P2PHLS_TRACKER_DRAIN", value_name = "SECONDS", default_value_t = 20)]
     pub drain: u64,
@@ -241,215 +242,10 @@ pub struct Options {
     pub log_format: LogFormat,
 }
 
-impl Options {
-    /// Puts the command line, the environment and the file together.
-    ///
-    /// # Errors
-    ///
-    /// For whoever started the program; `--help` is one of them.
-    pub fn read(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
-        let mut args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(&args)?;
-        if let Some(path) = matches.get_one::<PathBuf>("config") {
-            let wrong = |message: String| {
-                let message = format!("{}: {message}", path.display());
-                Self::command().error(clap::error::ErrorKind::InvalidValue, message)
-            };
-            let given = |name: &str| {
-                let id = name.replace('-', "_");
-                let argument = command.get_arguments().find(|argument| argument.get_id() == id.as_str());
-                let argument = argument
-                    .filter(|argument| !["config", "help", "version"].contains(&argument.get_id().as_str()));
-                argument.map(|_| {
-                    let source = matches.value_source(&id);
-                    matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-                })
-            };
-            for (name, value) in read_file(path).map_err(wrong)? {
-                match given(&name) {
-                    None => return Err(wrong(format!("no such setting: {name}"))),
-                    Some(true) => {}
-                    Some(false) => args.extend(flags(&name, &value).map_err(wrong)?),
-                }
-            }
-        }
-        Self::from_arg_matches(&command.try_get_matches_from_mut(args)?)
-    }
-
-    /// What the server is to do.
-    ///
-    /// # Errors
-    ///
-    /// If the file with the secret cannot be read or holds less than a guess would find.
-    pub fn config(&self) -> Result<Config, String> {
-        let seconds = Duration::from_secs;
-        let token_secret = self.token_secret.as_deref().map(read_secret).transpose()?;
-        Ok(Config {
-            swarms: Settings {
-                interval: seconds(self.interval),
-                medium_interval: seconds(self.medium_interval),
-                short_interval: seconds(self.short_interval),
-                few_links: self.few_links,
-                links: LinkLimits {
-                    target: self.links,
-                    target_without_upload: self.links_without_upload,
-                    most: self.links + self.spare_links,
-                    near: self.near_links,
-                    regional: self.regional_links,
-                    far_at_once: self.far_at_once,
-                    patience: seconds(self.patience),
-                    meet_again: seconds(self.meet_again),
-                    ..LinkLimits::default()
-                },
-                bank_time: seconds(self.bank_time),
-                bank_per_viewer: self.bank_offers,
-                bank_bytes: self.bank_bytes,
-                max_peers_per_connection: self.max_peers_per_connection,
-                max_peers: self.max_peers,
-            },
-            limits: Limits {
-                max_connections: self.max_connections,
-                max_connections_per_address: match self.max_connections_per_address {
-                    0 => u32::MAX,
-                    most => most,
-                },
-                max_message_bytes: self.max_message_bytes,
-                messages_per_second: self.messages_per_second,
-                message_burst: self.message_burst,
-                silence: seconds(self.silence),
-            },
-            geo: geo::Files { data: self.geo_data.clone(), sites: self.sites.clone() },
-            same_isp: self.same_isp,
-            access: AccessConfig {
-                origins: (!self.origin.is_empty()).then(|| self.origin.clone()),
-                swarms: self.swarms.clone(),
-                token_secret,
-            },
-            tls: self
-                .tls_certificate
-                .clone()
-                .zip(self.tls_key.clone())
-                .map(|(certificate, key)| TlsFiles { certificate, key }),
-            trusted_proxies: self.trusted_proxy.clone(),
-            reload_every: (self.reload > 0).then(|| seconds(self.reload)),
-            drain: seconds(self.drain),
-            cluster: (!self.redis.is_empty())
-                .then(|| {
-                    ClusterConfig::new(self.redis.clone(), self.redis_cluster, self.redis_prefix.clone())
-                })
-                .transpose()?,
-        })
-    }
-}
-
 /// A network, or an address as the network of nobody else.
 fn network(text: &str) -> Result<IpNet, ipnet::AddrParseError> {
     text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse())
 }
 
-fn read_file(path: &Path) -> Result<toml::Table, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    text.parse().map_err(|error: toml::de::Error| error.to_string())
-}
-
-/// A setting as it would stand on the command line.
-fn flags(name: &str, value: &toml::Value) -> Result<Vec<OsString>, String> {
-    let flag = |value: String| OsString::from(format!("--{name}={value}"));
-    match value {
-        toml::Value::String(text) => Ok(vec![flag(text.clone())]),
-        toml::Value::Integer(number) => Ok(vec![flag(number.to_string())]),
-        toml::Value::Float(number) => Ok(vec![flag(number.to_string())]),
-        toml::Value::Boolean(yes) => Ok(vec![flag(yes.to_string())]),
-        toml::Value::Array(values) => {
-            let flags: Result<Vec<_>, _> = values.iter().map(|value| flags(name, value)).collect();
-            Ok(flags?.concat())
-        }
-        toml::Value::Table(_) | toml::Value::Datetime(_) => Err(format!("{name} is not a value")),
-    }
-}
-
-/// Shortest secret, in bytes: a shorter one could be found by trying (RFC 7518, section 3.2).
-const MIN_SECRET: usize = 32;
-
-fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
-    let wrong = |message: &dyn std::fmt::Display| format!("{}: {message}", path.display());
-    let text = std::fs::read(path).map_err(|error| wrong(&error))?;
-    let secret = text.trim_ascii_end();
-    if secret.len() < MIN_SECRET {
-        return Err(wrong(&format!("a secret has at least {MIN_SECRET} bytes")));
-    }
-    Ok(secret.to_vec())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(args: &[&str]) -> Result<Options, String> {
-        Options::read(["p2phls-tracker"].iter().chain(args)).map_err(|error| error.to_string())
-    }
-
-    fn file(text: &str) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        file
-    }
-
-    fn with_file(text: &str, args: &[&str]) -> Result<Options, String> {
-        let file = file(text);
-        read(&[&["--config", file.path().to_str().unwrap()], args].concat())
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_library() {
-        let options = read(&[]).unwrap();
-        let (config, default) = (options.config().unwrap(), Config::default());
-        assert_eq!((config.swarms, config.limits), (default.swarms, default.limits));
-        assert_eq!((config.access, config.geo), (default.access, default.geo));
-    }
-
-    #[test]
-    fn the_command_line_goes_before_the_file() {
-        let text = "listen = \"127.0.0.1:1\"\nlinks = 9\nmessage-burst = 1.5\nsame-isp = true\n\
-                    trusted-proxy = [\"10.0.0.0/8\", \"192.0.2.1\"]\norigin = \"https://a.example\"\n";
-        let options = with_file(text, &["--links", "10", "--origin", "https://b.example"]).unwrap();
-        assert_eq!((options.listen.port(), options.links, options.same_isp), (1, 10, true));
-        assert_eq!((options.message_burst, options.trusted_proxy.len()), (1.5, 2));
-        assert_eq!(options.origin, ["https://b.example"]);
-        assert!(!with_file(text, &["--same-isp=false"]).unwrap().same_isp);
-        assert!(read(&["--same-isp"]).unwrap().same_isp);
-    }
-
-    #[test]
-    fn every_setting_has_a_variable_named_like_it() {
-        for argument in Options::command().get_arguments() {
-            let name = argument.get_id().as_str();
-            if name != "help" && name != "version" {
-                let variable = format!("P2PHLS_TRACKER_{}", name.to_uppercase());
-                assert_eq!(argument.get_env(), Some(variable.as_ref()), "{name}");
-                assert_eq!(argument.get_long(), Some(name.replace('_', "-").as_str()));
-            }
-        }
-    }
-
-    #[test]
-    fn mistakes_are_told() {
-        for (text, expected) in [
-            ("link = 9\n", "no such setting: link"),
-            ("config = \"x\"\n", "no such setting: config"),
-            ("links = \"many\"\n", "'many'"),
-            ("links = 0\n", "0 is not in"),
-            ("[links]\nnear = 1\n", "not a value"),
-            ("links = \n", "line 1"),
-            ("tls-key = \"key.pem\"\n", "--tls-certificate"),
-        ] {
-            let error = with_file(text, &[]).unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-        assert!(read(&["--config", "/nonexistent"]).unwrap_err().contains("/nonexistent"));
-        let secret = file("short\n");
-        let options = read(&["--token-secret", secret.path().to_str().unwrap()]).unwrap();
-        assert!(options.config().unwrap_err().contains("at least 32"));
-    }
-}
+mod tests;

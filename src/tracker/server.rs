@@ -166,7 +166,7 @@ pub async fn serve(
     if let Some(every) = reload_every {
         house.spawn(reload(shared.clone(), tls.clone(), every));
     }
-    let public = if operators.is_some() { Pages::Health } else { Pages::All };
+    let public = if operators.is_some() { Pages::Health } else { Pages::Local };
     if let Some(listener) = operators {
         let door = Door { shared: shared.clone(), pages: Pages::Operators, tls: None };
         house.spawn(async move {
@@ -324,7 +324,8 @@ impl Door {
                 tokio::spawn(attend(shared, pages, Box::pin(async move { Ok(stream) }), address, permit));
             }
             Some(acceptor) => {
-                let accepting = Box::pin(async move { acceptor.accept(stream).await });
+                // The state of TLS is large, and the futures that it passes through would each keep room for it.
+                let accepting = Box::pin(async move { acceptor.accept(stream).await.map(Box::new) });
                 tokio::spawn(attend(shared, pages, accepting, address, permit));
             }
         }

@@ -6,34 +6,26 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use rand::seq::SliceRandom;
-use serde::Serialize;
 
 use super::access::Access;
 use super::cluster::mailbox::Mailbox;
 use super::cluster::message::{NodeId, NodeMessage, Sample};
-use super::dashboard::Figures;
-use super::dashboard::figures::{Gauges, Mesh, PICTURED, SURVEYED, TOP, public_name};
-use super::dashboard::history::{History, Point, Range};
+use super::dashboard::history::History;
 use super::geo::Watched;
 use super::outbox::{Closed, Outbox};
 use super::place::{Group, Place, Reach};
 use super::server::Config;
-use super::swarm::survey::Survey;
-use super::swarms::survey::SwarmFacts;
-use super::swarms::{Announced, ConnectionId, Counters, Delivery, Home, Refusal, Swarms};
+use super::swarms::{Announced, ConnectionId, Home, Refusal, Swarms};
 use crate::swarm::ids::InfoHash;
-use crate::swarm::tracker_messages::{
-    Announce, AnnounceEvent, Answer, Extras, ScrapeCounts, TrackerMessage, Traffic,
-};
+use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Extras, ScrapeCounts};
 
-/// Time between looks at the swarms.
-const SURVEY_EVERY: Duration = Duration::from_secs(2);
+pub(super) use operators::Stats;
+use operators::Surveyed;
 
-/// What a look at the swarms told: the links, and the largest swarms.
-type Surveyed = (Survey, Vec<SwarmFacts>);
+mod operators;
 
 /// Where offers go; None for a viewer who has just left.
 pub(super) type Receivers = Vec<Option<Arc<Outbox>>>;
@@ -61,20 +53,6 @@ struct State {
     /// Connections from each address, or /64 of IPv6.
     addresses: HashMap<IpAddr, u32>,
     stopping: bool,
-}
-
-/// What `/stats.json` shows; counts are since the start.
-#[derive(Serialize)]
-pub(super) struct Stats {
-    #[serde(flatten)]
-    pub counters: Counters,
-    pub connections: usize,
-    pub accepted: u64,
-    pub refused: u64,
-    pub errors: u64,
-    /// Messages that wait for other nodes of the cluster, and whether Redis is away.
-    pub letters: usize,
-    pub degraded: bool,
 }
 
 /// Counts a connection from an address for as long as it is held.
@@ -194,13 +172,19 @@ impl Shared {
         if let Some(links) = extras.links {
             state.swarms.report_links(id, &announce.info_hash, &announce.peer_id, links);
         }
+        let report = |swarms: &mut Swarms| {
+            if let Some(traffic) = extras.traffic {
+                swarms.report_traffic(now, id, announce, traffic);
+            }
+        };
+        // Who leaves is known before, who comes only afterwards.
         let leaves = announce.event == AnnounceEvent::Stopped;
-        if let Some(traffic) = extras.traffic.filter(|_| leaves) {
-            state.swarms.report_traffic(now, id, announce, traffic);
+        if leaves {
+            report(&mut state.swarms);
         }
         let announced = state.swarms.announce(now, id, *place, announce)?;
-        if let Some(traffic) = extras.traffic.filter(|_| !leaves) {
-            state.swarms.report_traffic(now, id, announce, traffic);
+        if !leaves {
+            report(&mut state.swarms);
         }
         let outbox = |id| state.outboxes.get(id).cloned();
         let receivers = announced.receivers.iter().map(outbox).collect();
@@ -244,19 +228,6 @@ impl Shared {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    pub fn stats(&self) -> Stats {
-        let state = self.lock();
-        Stats {
-            counters: state.swarms.counters(),
-            connections: state.outboxes.len(),
-            accepted: state.connections,
-            refused: self.refused.load(Relaxed),
-            errors: self.errors.load(Relaxed),
-            letters: self.mailbox.len(),
-            degraded: self.is_degraded(),
-        }
-    }
-
     /// Hands over what other nodes are to be told, in the order in which it came about.
     fn post(&self, mut state: MutexGuard<'_, State>) {
         let outgoing = state.swarms.take_outgoing();
@@ -268,21 +239,15 @@ impl Shared {
     /// Another node said something: whoever is concerned is told.
     pub fn hear(&self, node: NodeId, message: NodeMessage) {
         let now = Instant::now();
+        if let NodeMessage::Heard { by, offer_id } = message {
+            self.mailbox.heard(by, offer_id);
+        }
         let mut state = self.lock();
         state.swarms.node_alive(now, node);
-        let delivery = state.swarms.hear(now, node, message);
-        let (to, message) = match delivery {
-            Some(Delivery::Offer { to, info_hash, from, offer }) => {
-                (to, TrackerMessage::Offer { info_hash, peer_id: from, offer })
-            }
-            Some(Delivery::Answer { to, info_hash, by, answer }) => {
-                (to, TrackerMessage::Answer { info_hash, peer_id: by, answer })
-            }
-            None => return self.post(state),
-        };
-        let outbox = state.outboxes.get(&to).cloned();
-        drop(state);
-        if let Some(outbox) = outbox {
+        let told = state.swarms.hear(now, node, message);
+        let told = told.and_then(|(to, message)| Some((state.outboxes.get(&to).cloned()?, message)));
+        self.post(state);
+        if let Some((outbox, message)) = told {
             outbox.push(&message.to_json());
         }
     }
@@ -319,65 +284,6 @@ impl Shared {
 
     pub fn set_degraded(&self, degraded: bool) {
         self.degraded.store(degraded, Relaxed);
-    }
-
-    /// Remembers how things are, for the dashboard.
-    pub fn note(&self, now: Instant) {
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.note(now, || {
-            let stats = self.stats();
-            let Traffic { peers, http, uploaded } = stats.counters.traffic;
-            Point {
-                time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-                viewers: stats.counters.peers,
-                connections: stats.connections,
-                peers,
-                http,
-                uploaded,
-                answers: stats.counters.answers,
-            }
-        });
-    }
-
-    /// A look at the swarms, a few seconds old at most: however many operators look, viewers are not
-    /// kept waiting.
-    fn survey(&self) -> Arc<Surveyed> {
-        let mut surveyed = self.surveyed.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*surveyed {
-            Some((at, survey)) if at.elapsed() < SURVEY_EVERY => survey.clone(),
-            _ => {
-                let survey = Arc::new(self.lock().swarms.survey(SURVEYED, TOP));
-                *surveyed = Some((Instant::now(), survey.clone()));
-                survey
-            }
-        }
-    }
-
-    pub fn figures(&self, range: Range) -> Figures {
-        let survey = self.survey();
-        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner).points(range);
-        let stats = self.stats();
-        let nodes = self.config.cluster.is_some().then(|| self.nodes().len());
-        let Counters { peers, swarms, traffic, link_kilometres, located_links, .. } = stats.counters;
-        let gauges = Gauges {
-            viewers: peers,
-            connections: stats.connections,
-            swarms,
-            nodes,
-            degraded: stats.degraded,
-            stopping: self.is_stopping(),
-            traffic,
-            kilometres: (located_links > 0).then(|| link_kilometres / located_links as f64),
-        };
-        Figures::new(gauges, history, &survey.0, survey.1.clone(), &self.atlas.atlas())
-    }
-
-    /// A part of the mesh of one of the swarms that the dashboard names.
-    pub fn mesh(&self, name: &str) -> Option<Mesh> {
-        let survey = self.survey();
-        let facts = survey.1.iter().find(|facts| public_name(&facts.info_hash) == name)?;
-        let picture = self.lock().swarms.picture(&facts.info_hash, PICTURED)?;
-        Some(Mesh::new(picture, &self.atlas.atlas()))
     }
 
     pub fn is_stopping(&self) -> bool {

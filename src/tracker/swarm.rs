@@ -10,22 +10,32 @@
 //! referred to.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cluster::message::NodeId;
 use super::place::{LEVELS, Level, Place};
 use super::swarms::{ConnectionId, Home};
-use crate::swarm::ids::{OfferId, PeerId};
-use crate::swarm::tracker_messages::{Offer, Traffic};
+use crate::swarm::ids::PeerId;
+use crate::swarm::tracker_messages::Traffic;
 use groups::Groups;
 pub use guests::Nodes;
+use introductions::Introduction;
+pub use link_limits::LinkLimits;
 pub use peer::{Acquaintance, Peer};
-use peer::{Banked, Incoming, Pair, PairState};
+use peer::{Pair, PairState};
+use slots::Peers;
+pub use slots::Slot;
+pub use tick::Tick;
 
+mod bank;
 mod groups;
 mod guests;
+mod introductions;
+mod link_limits;
 mod peer;
+mod slots;
 pub mod survey;
+mod tick;
 pub mod traffic;
 
 /// Age at which an offer can no longer be answered. Browsers drop theirs after 50 s; the rest is
@@ -35,132 +45,6 @@ pub const OFFER_LIFETIME: Duration = Duration::from_secs(60);
 pub const MAX_PAIRS: usize = 64;
 /// A whole round of looking for expired viewers takes as many calls as this.
 pub const SWEEPS: usize = 16;
-
-/// How many links a viewer should have, and to whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkLimits {
-    /// Enough: a viewer with as many looks for no more, and is introduced only to the poor.
-    pub target: usize,
-    /// The same for a viewer who does not upload, and so takes up a place that others could use.
-    pub target_without_upload: usize,
-    /// Too many: a viewer with as many, counting offers under way, is introduced to nobody.
-    pub most: usize,
-    /// A viewer with fewer links than this is poor: those who have enough take it in nevertheless.
-    /// Without that, a swarm would fall apart into groups that are content with themselves.
-    pub poor: usize,
-    /// Of `target`, how many should be to viewers of the same site or provider,
-    pub near: usize,
-    /// and how many to others of the same country or continent. The rest ignore nearness.
-    pub regional: usize,
-    /// Links that a viewer takes at once although they are far, where fewer than `near` are near.
-    pub far_at_once: usize,
-    /// Time for which a viewer with as many waits for near ones before it takes others.
-    pub patience: Duration,
-    /// Time after which two who are linked may be introduced again, in case their connection has
-    /// ended: the tracker seldom hears of that.
-    pub meet_again: Duration,
-}
-
-impl Default for LinkLimits {
-    /// Fifteen links of which two ignore nearness, and two places more for the poor.
-    fn default() -> Self {
-        Self {
-            target: 15,
-            target_without_upload: 6,
-            most: 17,
-            poor: 3,
-            near: 13,
-            regional: 0,
-            far_at_once: 6,
-            patience: Duration::from_secs(90),
-            meet_again: Duration::from_secs(600),
-        }
-    }
-}
-
-/// A viewer's place in its swarm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Slot(u32);
-
-/// Tenths of a second since the tracker's start: millions of these are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tick(u32);
-
-impl Tick {
-    pub fn new(start: Instant, now: Instant) -> Self {
-        Self::of(now.saturating_duration_since(start))
-    }
-
-    fn of(duration: Duration) -> Self {
-        Self(u32::try_from(duration.as_millis() / 100).unwrap_or(u32::MAX))
-    }
-
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::from(self.0.saturating_sub(earlier.0)) * 100)
-    }
-}
-
-impl std::ops::Add<Duration> for Tick {
-    type Output = Self;
-
-    fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(Self::of(duration).0))
-    }
-}
-
-/// The viewers by slot.
-#[derive(Debug, Default)]
-struct Peers {
-    slots: Vec<Option<Peer>>,
-    free: Vec<Slot>,
-}
-
-impl Peers {
-    fn get(&self, slot: Slot) -> Option<&Peer> {
-        self.slots.get(slot.0 as usize)?.as_ref()
-    }
-
-    fn get_mut(&mut self, slot: Slot) -> Option<&mut Peer> {
-        self.slots.get_mut(slot.0 as usize)?.as_mut()
-    }
-
-    fn add(&mut self, peer: Peer) -> Slot {
-        match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot.0 as usize] = Some(peer);
-                slot
-            }
-            None => {
-                self.slots.push(Some(peer));
-                Slot(self.slots.len() as u32 - 1)
-            }
-        }
-    }
-
-    fn remove(&mut self, slot: Slot) -> Option<Peer> {
-        let peer = self.slots.get_mut(slot.0 as usize)?.take()?;
-        self.free.push(slot);
-        Some(peer)
-    }
-
-    fn position(&self, slot: Slot, level: usize) -> Option<usize> {
-        self.get(slot).map(|peer| peer.positions[level] as usize)
-    }
-
-    fn set_position(&mut self, slot: Slot, level: usize, position: usize) {
-        if let Some(peer) = self.get_mut(slot) {
-            peer.positions[level] = position as u32;
-        }
-    }
-}
-
-/// An offer that went from one viewer to another.
-#[derive(Clone, Copy, Debug)]
-struct Introduction {
-    at: Tick,
-    from: Slot,
-    to: Slot,
-}
 
 /// The viewers of one stream.
 #[derive(Debug)]
@@ -350,16 +234,6 @@ impl Swarm {
         }
     }
 
-    /// Lets two viewers forget each other.
-    fn part(&mut self, a: Slot, b: Slot) {
-        for (slot, other) in [(a, b), (b, a)] {
-            if let Some(peer) = self.peers.get_mut(slot) {
-                peer.forget(other);
-                self.review(slot);
-            }
-        }
-    }
-
     fn enter_groups(&mut self, slot: Slot) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let in_need = peer.load() < peer.target(&self.limits);
@@ -394,104 +268,6 @@ impl Swarm {
             for level in 0..LEVELS {
                 self.groups.set_need(&mut self.peers, level, slot, in_need);
             }
-        }
-    }
-
-    /// Notes that an offer went from one viewer to another.
-    pub fn introduce(&mut self, from: Slot, to: Slot, offer_id: OfferId, now: Tick) {
-        self.make_room(from, to);
-        self.make_room(to, from);
-        let level = self.level(from, to);
-        for (slot, other) in [(from, to), (to, from)] {
-            if let Some(peer) = self.peers.get_mut(slot) {
-                peer.remember(Pair { other, at: now, level, state: PairState::Open });
-            }
-        }
-        if let Some(peer) = self.peers.get_mut(to) {
-            // One open offer for a pair: a second one means that the first has faded.
-            peer.incoming.retain(|offer| offer.from != from);
-            peer.incoming.push(Incoming { offer_id, from, at: now });
-        }
-        self.introductions.push_back(Introduction { at: now, from, to });
-        self.review(from);
-        self.review(to);
-    }
-
-    /// Makes a viewer forget whom it met first, if it knows too many to meet someone new.
-    fn make_room(&mut self, slot: Slot, new: Slot) {
-        let Some(peer) = self.peers.get(slot) else { return };
-        if peer.pairs.len() < MAX_PAIRS || peer.pairs.iter().any(|pair| pair.other == new) {
-            return;
-        }
-        // Links are worth more than memories of offers that led to none.
-        let oldest = peer.pairs.iter().min_by_key(|pair| (pair.state != PairState::Faded, pair.at));
-        if let Some(oldest) = oldest.map(|pair| pair.other) {
-            self.part(slot, oldest);
-        }
-    }
-
-    /// Notes that a viewer answered an offer, if it had been given that offer and did not answer
-    /// it before. Returns how near the two are if so.
-    pub fn answer(&mut self, by: Slot, to: Slot, offer_id: OfferId) -> Option<Level> {
-        let peer = self.peers.get_mut(by)?;
-        let open = |offer: &Incoming| offer.from == to && offer.offer_id == offer_id;
-        let at = peer.incoming.iter().position(open)?;
-        peer.incoming.swap_remove(at);
-        if peer.incoming.is_empty() {
-            peer.incoming = Vec::new();
-        }
-        for (slot, other) in [(by, to), (to, by)] {
-            if let Some(peer) = self.peers.get_mut(slot) {
-                peer.set_state(other, PairState::Linked);
-                self.review(slot);
-            }
-        }
-        Some(self.level(by, to))
-    }
-
-    /// Keeps an offer for someone who comes later; the oldest make room for it.
-    pub fn bank(&mut self, slot: Slot, offer: Offer, most: usize, until: Tick) {
-        let Some(peer) = self.peers.get_mut(slot) else { return };
-        if most == 0 {
-            return;
-        }
-        if peer.banked.len() >= most {
-            self.banked_bytes -= peer.banked.remove(0).offer.sdp.len();
-        }
-        self.banked_bytes += offer.sdp.len();
-        peer.banked.push(Banked { offer, until });
-    }
-
-    /// Takes the freshest offer that a viewer has left.
-    pub fn take_banked(&mut self, slot: Slot, now: Tick) -> Option<Offer> {
-        let banked = &mut self.peers.get_mut(slot)?.banked;
-        let taken = banked.pop_if(|banked| banked.until > now)?;
-        if banked.is_empty() {
-            *banked = Vec::new();
-        }
-        self.banked_bytes -= taken.offer.sdp.len();
-        Some(taken.offer)
-    }
-
-    /// Lets offers fade that can no longer be answered.
-    pub fn advance(&mut self, now: Tick) {
-        while let Some(&Introduction { at, from, to }) = self.introductions.front() {
-            if now.since(at) <= OFFER_LIFETIME {
-                break;
-            }
-            self.introductions.pop_front();
-            for (slot, other) in [(from, to), (to, from)] {
-                let Some(peer) = self.peers.get_mut(slot) else { continue };
-                peer.drop_incoming(other, at);
-                // Slots are used again: only the pair that this is about fades.
-                if peer.pair(other).is_some_and(|pair| pair.at == at && pair.state == PairState::Open) {
-                    peer.set_state(other, PairState::Faded);
-                    self.review(slot);
-                }
-            }
-        }
-        if self.introductions.is_empty() {
-            self.introductions = VecDeque::new();
         }
     }
 

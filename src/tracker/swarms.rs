@@ -12,23 +12,25 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
-use super::choice::Search;
 use super::cluster::message::{NodeId, NodeMessage};
 use super::place::{LEVELS, Place};
 pub use super::swarm::LinkLimits;
 use super::swarm::traffic::add;
-use super::swarm::{Peer, Slot, Swarm, Tick};
+use super::swarm::{Swarm, Tick};
 use crate::swarm::ids::{InfoHash, PeerId};
 use crate::swarm::tracker_messages::{Announce, AnnounceEvent, Answer, Offer, ScrapeCounts, Traffic};
 
-mod abroad;
-pub mod survey;
+use introduce::{Introduced, interval, introduce};
+pub use settings::Settings;
 
-pub use abroad::Delivery;
+mod abroad;
+mod introduce;
+mod settings;
+pub mod survey;
 
 /// Names a connection; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,49 +48,6 @@ pub enum Home {
 impl From<ConnectionId> for Home {
     fn from(connection: ConnectionId) -> Self {
         Self::Here(connection)
-    }
-}
-
-/// How the swarms are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Time between announces of a viewer who has enough links.
-    pub interval: Duration,
-    /// The same for a viewer who has some, and for one who has met everybody there is.
-    pub medium_interval: Duration,
-    /// The same for a viewer who has few. Each announce makes a browser build several
-    /// connections, so this is a matter of tens of seconds.
-    pub short_interval: Duration,
-    /// With fewer links than this, a viewer has few.
-    pub few_links: usize,
-    pub links: LinkLimits,
-    /// Offers that found nobody are kept this long for viewers who come later. Browsers drop
-    /// theirs after 50 s.
-    pub bank_time: Duration,
-    /// How many of them for each viewer; 0 keeps none.
-    pub bank_per_viewer: usize,
-    /// Bytes of session descriptions kept for this, over all swarms.
-    pub bank_bytes: usize,
-    /// Viewers on one connection, over all swarms.
-    pub max_peers_per_connection: usize,
-    /// Viewers over all swarms.
-    pub max_peers: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(300),
-            medium_interval: Duration::from_secs(60),
-            short_interval: Duration::from_secs(20),
-            few_links: 8,
-            links: LinkLimits::default(),
-            bank_time: Duration::from_secs(40),
-            bank_per_viewer: 4,
-            bank_bytes: 64 << 20,
-            max_peers_per_connection: 64,
-            max_peers: 2_000_000,
-        }
     }
 }
 
@@ -397,102 +356,6 @@ impl Swarms {
             self.swarms.remove(&info_hash);
         }
     }
-}
-
-/// What became of a viewer's offers.
-struct Introduced {
-    /// Who gets them, in this order.
-    receivers: Vec<ConnectionId>,
-    /// What other nodes get for their viewers.
-    guests: Vec<(NodeId, NodeMessage)>,
-    /// Earlier offers of others, for the viewer.
-    given: Vec<(PeerId, Offer)>,
-    /// Whether it still needs links.
-    waits: bool,
-}
-
-/// Finds partners for a viewer. One who has offers left from before gives one of those; the
-/// viewer's own go to the others, and what is left of them is kept for `bank_time`.
-fn introduce(
-    settings: &Settings,
-    swarm: &mut Swarm,
-    slot: Slot,
-    announce: &Announce,
-    room: usize,
-    now: Tick,
-    rng: &mut SmallRng,
-) -> Introduced {
-    let wanted = announce.numwant.map_or(usize::MAX, |numwant| numwant as usize);
-    let offers = &announce.offers[..announce.offers.len().min(wanted)];
-
-    let mut partners = Vec::new();
-    let mut own = 0;
-    let mut search = Search::new(swarm, slot, now, rng);
-    // A viewer who makes no offers may be a scout or about to leave: it gets none either.
-    while !offers.is_empty() {
-        let Some(partner) = search.next(own == offers.len()) else { break };
-        let banked = swarm.peer(partner).is_some_and(|peer| peer.has_banked(now));
-        own += usize::from(!banked);
-        partners.push((partner, banked));
-    }
-
-    let mut left = offers.iter();
-    let (mut receivers, mut guests, mut given) = (Vec::with_capacity(own), Vec::new(), Vec::new());
-    let id = |swarm: &Swarm, slot| swarm.peer(slot).map(|peer| (peer.id, peer.home));
-    // The offers go out in this order, and those to viewers of this node need no message to another.
-    partners.sort_by_key(|(partner, _)| swarm.peer(*partner).is_some_and(Peer::is_guest));
-    for (partner, banked) in partners {
-        let Some((peer_id, home)) = id(swarm, partner) else { continue };
-        if banked {
-            let Some(offer) = swarm.take_banked(partner, now) else { continue };
-            swarm.introduce(partner, slot, offer.offer_id, now);
-            given.push((peer_id, offer));
-        } else if let Some(offer) = left.next() {
-            match home {
-                Home::Here(connection) => receivers.push(connection),
-                Home::There(node) => guests.extend(abroad::offer(
-                    swarm,
-                    slot,
-                    announce.info_hash,
-                    node,
-                    peer_id,
-                    offer.clone(),
-                )),
-            }
-            swarm.introduce(slot, partner, offer.offer_id, now);
-        }
-    }
-
-    let uploads = swarm.peer(slot).is_some_and(|peer| peer.place.uploads);
-    if uploads {
-        let until = now + settings.bank_time;
-        let mut room = room;
-        for offer in left.take(settings.bank_per_viewer) {
-            if offer.sdp.len() > room {
-                break;
-            }
-            room -= offer.sdp.len();
-            swarm.bank(slot, offer.clone(), settings.bank_per_viewer, until);
-        }
-    }
-    let waits = swarm.peer(slot).is_some_and(|peer| peer.load() < peer.target(swarm.limits()));
-    Introduced { receivers, guests, given, waits }
-}
-
-/// When a viewer should announce itself again. Every announce makes a browser build connections
-/// whether or not anyone needs them, so it is asked for only as often as it may lead to a link.
-fn interval(settings: &Settings, swarm: &Swarm, slot: Slot, rng: &mut SmallRng) -> Duration {
-    let (links, target) = swarm.peer(slot).map_or((0, 0), |peer| (peer.links(), peer.target(swarm.limits())));
-    let interval = if links >= target {
-        settings.interval
-    } else if links >= settings.few_links || links >= swarm.len().saturating_sub(1) {
-        // Of the latter, nobody is left to meet, and newcomers make offers themselves.
-        settings.medium_interval
-    } else {
-        settings.short_interval
-    };
-    // Viewers who came together should not come back together.
-    interval.min(settings.interval).mul_f64(rng.random_range(0.9..1.1))
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@ pub mod live;
 pub mod media;
 pub mod origin;
 pub mod player;
+pub mod redis;
+pub mod tracker;
+pub mod viewer;
 
 use std::sync::Once;
 

@@ -7,6 +7,7 @@ use gstp2phls::net::tracker_client::{
     CommandError, TrackerClient, TrackerConfig, TrackerError, TrackerEvent, TrackerHandle,
 };
 use gstp2phls::swarm::ids::{InfoHash, OfferId, PeerId};
+use gstp2phls::swarm::tracker_messages::Extras;
 use gstp2phls::tracker::server::Config;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,7 +45,7 @@ impl Client {
         assert!(matches!(self.next().await, TrackerEvent::Connected));
         let TrackerEvent::AnnounceDue { max_offers } = self.next().await else { panic!() };
         assert!(offers.len() <= max_offers);
-        self.handle.announce(offers).unwrap();
+        self.handle.announce(offers, Extras::default()).unwrap();
     }
 
     async fn disconnected(&mut self) -> (TrackerError, bool) {
@@ -95,7 +96,7 @@ async fn comes_back_after_the_tracker_was_restarted() {
     let tracker = Tracker::start_on(address, Config::default()).await;
     let connected = async { while !matches!(client.next().await, TrackerEvent::AnnounceDue { .. }) {} };
     patiently(connected).await;
-    client.handle.announce(Vec::new()).unwrap();
+    client.handle.announce(Vec::new(), Extras::default()).unwrap();
     assert!(matches!(client.next().await, TrackerEvent::Response { incomplete: 1, .. }));
     tracker.until_stats(|stats| stats["peers"] == 1).await;
 }
@@ -124,7 +125,7 @@ async fn a_wrong_url_is_final() {
         let mut client = Client::start(url, ALICE);
         assert!(matches!(client.disconnected().await, (TrackerError::Url, false)));
         assert!(client.events.recv().await.is_none());
-        assert_eq!(client.handle.announce(Vec::new()), Err(CommandError::Ended));
+        assert_eq!(client.handle.announce(Vec::new(), Extras::default()), Err(CommandError::Ended));
     }
 }
 
@@ -158,7 +159,7 @@ async fn says_what_other_trackers_expect() {
         "info_hash": HASH, "peer_id": ALICE,
         "offers": [{"offer": {"type": "offer", "sdp": "v=0"}, "offer_id": "\u{ff}".repeat(20)}]});
     assert_eq!(read(&mut socket).await, expected);
-    client.handle.announce(Vec::new()).unwrap();
+    client.handle.announce(Vec::new(), Extras::default()).unwrap();
     assert_eq!(read(&mut socket).await.get("event"), None);
 
     let stopped = tokio::spawn(client.handle.stop());

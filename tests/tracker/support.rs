@@ -106,8 +106,13 @@ impl Tracker {
 }
 
 pub async fn get(address: SocketAddr, path: &str) -> (String, String) {
+    get_with(address, path, "Accept: */*").await
+}
+
+/// The same, with a header.
+pub async fn get_with(address: SocketAddr, path: &str, header: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: tracker\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: tracker\r\n{header}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = String::new();
     patiently(stream.read_to_string(&mut reply)).await.unwrap();

@@ -2,89 +2,31 @@
 
 //! Several nodes on one real Redis.
 
-use std::net::TcpListener as StdListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gstp2phls::tracker::cluster::config::ClusterConfig;
 use gstp2phls::tracker::server::Config;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
+use crate::program::Program;
+use crate::redis::Redis;
 use crate::support::*;
 
 const OFFER: &str = "offer-offer-offer-01";
 
-/// A Redis of its own on a free port; ended when dropped.
-struct Redis {
-    process: Child,
-    port: u16,
-    directory: tempfile::TempDir,
-    sharded: bool,
+async fn node(redis: &Redis) -> Tracker {
+    node_by(redis, redis.url()).await
 }
 
-fn free_port() -> u16 {
-    // A Redis Cluster also takes the port 10,000 above.
-    loop {
-        let port = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 && StdListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
-            return port;
-        }
-    }
-}
-
-fn spawn(port: u16, directory: &Path, sharded: bool) -> Child {
-    let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]).arg(port.to_string());
-    command.arg("--dir").arg(directory);
-    if sharded {
-        command.args(["--cluster-enabled", "yes"]);
-    }
-    command.stdout(Stdio::null()).spawn().expect("Debian's redis-server is installed")
-}
-
-impl Redis {
-    async fn start(sharded: bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let process = spawn(port, directory.path(), sharded);
-        let redis = Self { process, port, directory, sharded };
-        patiently(async { while !redis.cli(&["ping"]).contains("PONG") {} }).await;
-        redis
-    }
-
-    fn cli(&self, args: &[&str]) -> String {
-        let port = self.port.to_string();
-        let output = Command::new("redis-cli").args(["-p", &port]).args(args).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    /// The same again, with nothing in it.
-    fn again(&mut self) {
-        self.process = spawn(self.port, self.directory.path(), self.sharded);
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    async fn node(&self) -> Tracker {
-        let cluster = Some(ClusterConfig::new(vec![self.url()], self.sharded, "test".into()).unwrap());
-        Tracker::with(Config { cluster, drain: Duration::ZERO, ..Config::default() }).await
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// A node that reaches Redis by this URL.
+async fn node_by(redis: &Redis, url: String) -> Tracker {
+    let cluster = Some(ClusterConfig::new(vec![url], redis.sharded, "test".into()).unwrap());
+    Tracker::with(Config { cluster, drain: Duration::ZERO, ..Config::default() }).await
 }
 
 async fn until_health(tracker: &Tracker, expected: &str) {
@@ -122,8 +64,8 @@ async fn meet(a: &mut Socket, alice: &str, b: &mut Socket, bob: &str, round: &st
 
 #[tokio::test]
 async fn viewers_of_three_nodes_meet_and_redis_may_go_and_come() {
-    let mut redis = Redis::start(false).await;
-    let nodes = [redis.node().await, redis.node().await, redis.node().await];
+    let mut redis = Redis::start();
+    let nodes = [node(&redis).await, node(&redis).await, node(&redis).await];
     for node in &nodes {
         until_health(node, "ok").await;
     }
@@ -175,8 +117,8 @@ async fn viewers_of_three_nodes_meet_and_redis_may_go_and_come() {
 
 #[tokio::test]
 async fn an_answer_waits_for_redis() {
-    let mut redis = Redis::start(false).await;
-    let nodes = [redis.node().await, redis.node().await];
+    let mut redis = Redis::start();
+    let nodes = [node(&redis).await, node(&redis).await];
     for node in &nodes {
         until_health(node, "ok").await;
     }
@@ -198,9 +140,95 @@ async fn an_answer_waits_for_redis() {
     assert_eq!(nodes[1].stats().await["answers_from_nodes"], 1);
 }
 
+/// A way to Redis that can lose what Redis says.
+struct Road {
+    address: std::net::SocketAddr,
+    /// What has been lost, while it loses.
+    lost: Arc<Mutex<Option<Vec<u8>>>>,
+    cars: Arc<Mutex<JoinSet<()>>>,
+    _entrance: JoinSet<()>,
+}
+
+impl Road {
+    async fn to(redis: &Redis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (lost, cars) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(JoinSet::new())));
+        let mut entrance = JoinSet::new();
+        let (port, losing, driving) = (redis.port, lost.clone(), cars.clone());
+        entrance.spawn(async move {
+            while let Ok((node, _)) = listener.accept().await {
+                let Ok(redis) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+                let ((from_node, to_node), (from_redis, to_redis)) = (node.into_split(), redis.into_split());
+                let cars: &mut JoinSet<()> = &mut driving.lock().unwrap();
+                cars.spawn(drive(from_node, to_redis, Arc::default()));
+                cars.spawn(drive(from_redis, to_node, losing.clone()));
+            }
+        });
+        Self { address, lost, cars, _entrance: entrance }
+    }
+
+    fn lose(&self) {
+        *self.lost.lock().unwrap() = Some(Vec::new());
+    }
+
+    async fn has_lost(&self, what: &str) {
+        let found = |lost: &[u8]| lost.windows(what.len()).any(|window| window == what.as_bytes());
+        patiently(async {
+            while !self.lost.lock().unwrap().as_deref().is_some_and(found) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// Ends all connections; new ones lose nothing.
+    fn mend(&self) {
+        *self.lost.lock().unwrap() = None;
+        *self.cars.lock().unwrap() = JoinSet::new();
+    }
+}
+
+async fn drive(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, lost: Arc<Mutex<Option<Vec<u8>>>>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if let Some(lost) = &mut *lost.lock().unwrap() {
+            lost.extend_from_slice(&buffer[..length]);
+            continue;
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_redis_has_taken_may_still_be_lost() {
+    let redis = Redis::start();
+    let road = Road::to(&redis).await;
+    let nodes = [node(&redis).await, node_by(&redis, format!("redis://{}", road.address)).await];
+    for node in &nodes {
+        until_health(node, "ok").await;
+    }
+    let (mut a, mut b) = (nodes[0].connect().await, nodes[1].connect().await);
+    a.announce(HASH, ALICE, &[]).await;
+    b.announce(HASH, BOB, &[OFFER]).await;
+    assert_eq!(a.receive().await["offer_id"], OFFER);
+    road.lose();
+    a.send(answer(ALICE, BOB, OFFER)).await;
+    // Redis has given it to Bob's node, as far as it knows.
+    road.has_lost("v=1").await;
+    road.mend();
+    let answer = b.receive().await;
+    assert_eq!((&answer["offer_id"], &answer["peer_id"]), (&json!(OFFER), &json!(ALICE)));
+    nodes[0].until_stats(|stats| stats["letters"] == 0).await;
+    assert_eq!(b.scrape(HASH).await.1, 2, "and nothing else");
+    assert_eq!(nodes[1].stats().await["answers_from_nodes"], 1);
+}
+
 #[tokio::test]
 async fn a_redis_cluster_will_do() {
-    let parts = [Redis::start(true).await, Redis::start(true).await, Redis::start(true).await];
+    let parts = [Redis::start_sharded(), Redis::start_sharded(), Redis::start_sharded()];
     let ranges = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
     for (part, (first, last)) in parts.iter().zip(ranges) {
         assert!(part.cli(&["cluster", "addslotsrange", first, last]).contains("OK"));
@@ -211,47 +239,23 @@ async fn a_redis_cluster_will_do() {
     for part in &parts {
         patiently(async { while !part.cli(&["cluster", "info"]).contains("cluster_state:ok") {} }).await;
     }
-    let (first, second) = (parts[0].node().await, parts[1].node().await);
+    let (first, second) = (node(&parts[0]).await, node(&parts[1]).await);
     until_health(&first, "ok").await;
     until_health(&second, "ok").await;
     let (mut a, mut b) = (first.connect().await, second.connect().await);
     meet(&mut a, ALICE, &mut b, BOB, "cluster").await;
 }
 
-/// The program itself, with its settings from the environment.
-struct Program {
-    process: tokio::process::Child,
-    url: String,
-}
-
-impl Program {
-    async fn start(redis: &Redis) -> Self {
-        let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_p2phls-tracker"))
-            .args(["--listen", "127.0.0.1:0", "--log", "warn"])
-            .env("P2PHLS_TRACKER_REDIS", redis.url())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = patiently(lines.next_line()).await.unwrap().unwrap();
-        let url = line.strip_prefix("listening on ").unwrap().to_owned();
-        let address = url.strip_prefix("ws://").unwrap().trim_end_matches('/').parse().unwrap();
-        // It listens before it has found Redis; what is announced until then is not told to the others at once.
-        patiently(async { while get(address, "/health").await.1 != "ok\n" {} }).await;
-        Self { process, url }
-    }
-
-    async fn connect(&self) -> Socket {
-        Socket(patiently(tokio_tungstenite::connect_async(&self.url)).await.unwrap().0)
-    }
-}
-
 #[tokio::test]
 async fn a_process_that_is_killed_is_missed_by_nobody() {
-    let redis = Redis::start(false).await;
-    let mut nodes =
-        [Program::start(&redis).await, Program::start(&redis).await, Program::start(&redis).await];
+    let redis = Redis::start();
+    let node = || async {
+        let node = Program::start(&["--log", "warn"], &[("P2PHLS_TRACKER_REDIS", &redis.url())]).await;
+        // It listens before it has found Redis; what is announced until then is not told to the others at once.
+        patiently(async { while get(node.address, "/health").await.1 != "ok\n" {} }).await;
+        node
+    };
+    let mut nodes = [node().await, node().await, node().await];
     let (mut a, mut b) = (nodes[0].connect().await, nodes[1].connect().await);
     meet(&mut a, ALICE, &mut b, BOB, "first").await;
     nodes[1].process.kill().await.unwrap();

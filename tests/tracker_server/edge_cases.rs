@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What comes in by a viewer's socket besides what should, and what each of it leads to. The same table,
-//! in words, is in docs/tracker.md ("Odd messages").
+//! What comes in by a viewer's socket besides what should, and what each of it leads to. The same table
+//! is docs/tracker-odd-messages.md, and docs/tracker.md has it in a few words ("Odd messages").
 
 use std::collections::HashSet;
 
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use crate::support::*;
 
 const OFFER: &str = "offer-offer-offer-01";
+const DOCUMENTED: &str = include_str!("../../docs/tracker-odd-messages.md");
 
 /// What something leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,21 @@ enum Reaction {
     Pong(Vec<u8>),
     /// The socket is closed with this code.
     Closed(u16),
+}
+
+impl Reaction {
+    /// As the documentation has it.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Failure(action, hash) if hash.is_empty() => format!("error with `{action}`"),
+            Self::Failure(action, _) => format!("error with `{action}` and the info hash"),
+            Self::Response => "taken".into(),
+            Self::Scrape(count) => format!("counts of {count}"),
+            Self::Nothing => "nothing".into(),
+            Self::Pong(_) => "pong".into(),
+            Self::Closed(code) => format!("closed with {code}"),
+        }
+    }
 }
 
 /// A WebSocket without manners: frames are written as a test wants them.
@@ -268,6 +284,9 @@ async fn each_odd_message_gets_its_own_reaction() {
     ];
     assert!(table.len() >= 50);
     assert_eq!(table.iter().map(|(name, ..)| name).collect::<HashSet<_>>().len(), table.len());
+    let rows = table.iter().map(|(name, _, reaction)| format!("| {name} | {} |", reaction.in_words()));
+    let documented: Vec<_> = DOCUMENTED.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert_eq!(rows.collect::<Vec<_>>(), documented);
     for (name, bytes, expected) in table {
         let mut socket = Raw::connect(&tracker).await;
         socket.write(&bytes).await;

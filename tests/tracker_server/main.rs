@@ -2,6 +2,8 @@
 
 //! The tracker over real sockets, on the loopback interface only. Needs no GStreamer.
 
+#[path = "../common/redis.rs"]
+mod redis;
 #[path = "../tracker/support.rs"]
 mod support;
 
@@ -9,5 +11,6 @@ mod cluster;
 mod edge_cases;
 mod operating;
 mod places;
+mod program;
 mod server;
 mod tls;

@@ -88,6 +88,20 @@ async fn operators_may_have_a_door_of_their_own() {
 }
 
 #[tokio::test]
+async fn without_such_a_door_only_this_machine_sees_what_is_for_operators() {
+    let tracker = Tracker::start().await;
+    for path in ["/metrics", "/stats.json", "/dashboard", "/dashboard/figures.json", "/dashboard/mesh.json"] {
+        for passed_on in ["X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 proxy"] {
+            let (status, body) = get_with(tracker.address, path, passed_on).await;
+            assert!(status.starts_with("HTTP/1.1 426"), "{path}, {passed_on}: {body}");
+        }
+    }
+    assert_eq!(tracker.get("/metrics").await.0, "HTTP/1.1 200 OK");
+    let health = get_with(tracker.address, "/health", "Via: 1.1 proxy").await;
+    assert_eq!(health, ("HTTP/1.1 200 OK".into(), "ok\n".into()), "load balancers are proxies");
+}
+
+#[tokio::test]
 async fn one_address_has_only_so_many_connections() {
     let limits = Limits { max_connections_per_address: 2, ..Limits::default() };
     let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];

@@ -267,7 +267,7 @@ impl Mesh {
             }
         }
         let extras = Extras { traffic: self.traffic, ..Extras::default() };
-        if let Err(error) = self.trackers[tracker].announce_with(announced, extras) {
+        if let Err(error) = self.trackers[tracker].announce(announced, extras) {
             log::debug!(target: "p2phls-swarm", "announce not sent to tracker {tracker}: {error}");
         }
     }

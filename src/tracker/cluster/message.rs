@@ -50,6 +50,8 @@ pub enum NodeMessage {
     Offer { info_hash: InfoHash, to: PeerId, from: Guest, offer_id: OfferId, sdp: String },
     /// One of mine has answered the offer of one of yours.
     Answer { info_hash: InfoHash, by: PeerId, to: PeerId, offer_id: OfferId, sdp: String },
+    /// The answer of that viewer of yours has come: you need not send it again.
+    Heard { by: PeerId, offer_id: OfferId },
     /// A viewer of mine is gone: its links are, too.
     Left { info_hash: InfoHash, peer_id: PeerId },
     /// A viewer of yours has come to me: its socket with you is a dead one.

@@ -23,15 +23,8 @@ pub(in crate::tracker) const PICTURED: usize = 150;
 /// Everything but the mesh.
 #[derive(Serialize)]
 pub struct Figures {
-    viewers: usize,
-    connections: usize,
-    swarms: usize,
-    /// Other nodes of the cluster; None without one.
-    nodes: Option<usize>,
-    degraded: bool,
-    stopping: bool,
-    traffic: Traffic,
-    kilometres: Option<f64>,
+    #[serde(flatten)]
+    gauges: Gauges,
     history: Vec<Point>,
     levels: Vec<(&'static str, f64)>,
     networks: Vec<Row>,
@@ -59,10 +52,12 @@ struct SwarmRow {
 }
 
 /// What is known besides the survey.
+#[derive(Serialize)]
 pub(in crate::tracker) struct Gauges {
     pub viewers: usize,
     pub connections: usize,
     pub swarms: usize,
+    /// Other nodes of the cluster; None without one.
     pub nodes: Option<usize>,
     pub degraded: bool,
     pub stopping: bool,
@@ -78,7 +73,6 @@ impl Figures {
         top: Vec<SwarmFacts>,
         atlas: &Atlas,
     ) -> Self {
-        let Gauges { viewers, connections, swarms, nodes, degraded, stopping, traffic, kilometres } = gauges;
         let networks = survey.networks.iter().map(|((network, country), tally)| {
             let (name, organisation) = name(*network, atlas);
             let parts = [organisation, country.map(|country| country.as_str().to_owned())];
@@ -88,14 +82,7 @@ impl Figures {
         let countries =
             survey.countries.iter().map(|(country, tally)| row(country.as_str().to_owned(), None, tally));
         Self {
-            viewers,
-            connections,
-            swarms,
-            nodes,
-            degraded,
-            stopping,
-            traffic,
-            kilometres,
+            gauges,
             history,
             levels: Level::ALL.iter().map(|level| level.name()).zip(survey.levels).collect(),
             networks: largest(networks.collect()),

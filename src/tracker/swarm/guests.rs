@@ -32,9 +32,11 @@ const MAX_NODES: usize = 256;
 pub struct Nodes(BTreeMap<NodeId, Tick>);
 
 impl Nodes {
-    /// A node gave a sign of life. True if it was not known.
-    pub fn heard(&mut self, node: NodeId, now: Tick) -> bool {
-        (self.0.contains_key(&node) || self.0.len() < MAX_NODES) && self.0.insert(node, now).is_none()
+    /// A node gave a sign of life.
+    pub fn heard(&mut self, node: NodeId, now: Tick) {
+        if self.0.contains_key(&node) || self.0.len() < MAX_NODES {
+            self.0.insert(node, now);
+        }
     }
 
     /// Forgets those who have been silent for too long, and returns them.

@@ -7,14 +7,15 @@
 //! the others have in the same groups; those viewers then stand in the swarm as guests, and an offer
 //! to one of them goes to its node. That node has the last word, because it knows how many links its
 //! viewer has by now; an offer that it does not want is dropped, and fades like any that nobody
-//! answers. Messages may be lost or come twice: an offer is given and an answer relayed once at most.
+//! answers. Messages may be lost or come twice: an offer is given and an answer relayed once at most. That
+//! an answer has come is said to its sender, who sends it again otherwise.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Instant;
 
 use super::{Home, Swarms};
 use crate::swarm::ids::{InfoHash, PeerId};
-use crate::swarm::tracker_messages::{Answer, Offer};
+use crate::swarm::tracker_messages::{Answer, Offer, TrackerMessage};
 use crate::tracker::choice::Search;
 use crate::tracker::cluster::message::{Guest, NodeId, NodeMessage, Sample};
 use crate::tracker::place::{Group, Level};
@@ -88,12 +89,8 @@ pub(super) fn offer(
     Some((node, NodeMessage::Offer { info_hash, to, from: swarm.as_guest(from)?, offer_id, sdp }))
 }
 
-/// What a viewer of this node is to be told because of another node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    Offer { to: ConnectionId, info_hash: InfoHash, from: PeerId, offer: Offer },
-    Answer { to: ConnectionId, info_hash: InfoHash, by: PeerId, answer: Offer },
-}
+/// What a viewer of this node is to be told because of another node, and on which connection.
+type Delivery = (ConnectionId, TrackerMessage);
 
 impl Swarms {
     /// From now on there are other nodes.
@@ -102,9 +99,9 @@ impl Swarms {
     }
 
     /// Another node gave a sign of life.
-    pub fn node_alive(&mut self, now: Instant, node: NodeId) -> bool {
+    pub fn node_alive(&mut self, now: Instant, node: NodeId) {
         let now = self.tick(now);
-        self.cluster.nodes.heard(node, now)
+        self.cluster.nodes.heard(node, now);
     }
 
     /// The other nodes that live. Those that do not are forgotten, and their viewers not counted.
@@ -225,9 +222,13 @@ impl Swarms {
                 self.offer_from(now, node, info_hash, to, &from, Offer { offer_id, sdp })
             }
             NodeMessage::Answer { info_hash, by, to, offer_id, sdp } => {
+                // Whatever becomes of it, and however often it has come.
+                self.cluster.send(node, NodeMessage::Heard { by, offer_id });
                 let answer = Answer { info_hash, peer_id: by, to_peer_id: to, offer_id, sdp };
                 self.answer_from(now, node, answer)
             }
+            // The mailbox's business.
+            NodeMessage::Heard { .. } => None,
             NodeMessage::Left { info_hash, peer_id } => {
                 let swarm = self.swarms.get_mut(&info_hash)?;
                 let slot = swarm.find(&peer_id)?;
@@ -272,7 +273,7 @@ impl Swarms {
         let guest = guest.filter(|guest| swarm.may_meet(slot, *guest, now))?;
         swarm.introduce(guest, slot, offer.offer_id, now);
         self.counters.offers_from_nodes += 1;
-        Some(Delivery::Offer { to: connection, info_hash, from: from.id, offer })
+        Some((connection, TrackerMessage::Offer { info_hash, peer_id: from.id, offer }))
     }
 
     fn answer_from(&mut self, now: Instant, node: NodeId, answer: Answer) -> Option<Delivery> {
@@ -287,7 +288,8 @@ impl Swarms {
         let Home::Here(connection) = swarm.peer(offerer)?.home else { return None };
         swarm.answer(guest, offerer, offer_id)?;
         self.counters.answers_from_nodes += 1;
-        Some(Delivery::Answer { to: connection, info_hash, by, answer: Offer { offer_id, sdp } })
+        let answer = Offer { offer_id, sdp };
+        Some((connection, TrackerMessage::Answer { info_hash, peer_id: by, answer }))
     }
 
     /// Whether a viewer is here, and not a guest.

@@ -116,8 +116,11 @@ fn viewers_of_different_nodes_meet_once() {
     cluster.round();
     // Both had an offer for the other: one of them is given.
     cluster.carry(|| 2);
-    let [(at, Delivery::Offer { to, from, ref offer, .. })] = cluster.told.clone()[..] else { panic!() };
-    let (at, from, offer) = (at as usize, from, offer.clone());
+    let [(at, (to, TrackerMessage::Offer { peer_id: from, ref offer, .. }))] = cluster.told.clone()[..]
+    else {
+        panic!()
+    };
+    let (at, offer) = (at as usize, offer.clone());
     let (by, offerer) = (to.0 as u16, 3 - to.0 as u16);
     assert_eq!(from, peer(offerer));
     assert!(cluster.answer(at, by, from, offer.offer_id));
@@ -125,7 +128,7 @@ fn viewers_of_different_nodes_meet_once() {
     cluster.told.clear();
     cluster.carry(|| 3);
     assert_eq!(cluster.told.len(), 1, "an answer that comes three times is relayed once");
-    assert!(matches!(&cluster.told[0], (_, Delivery::Answer { by: who, .. }) if *who == peer(by)));
+    assert!(matches!(&cluster.told[0].1.1, TrackerMessage::Answer { peer_id, .. } if *peer_id == peer(by)));
     for (node, who) in [(0, 1), (1, 2)] {
         let announced = cluster.announce(node, who, 0, 1);
         assert_eq!(announced.incomplete, 2, "both nodes count both");
@@ -249,18 +252,19 @@ proptest! {
                 _ if round > 200 => cluster.nodes[at].close(ConnectionId(who.into())),
                 _ => cluster.now += Duration::from_millis(u64::from(round) * 10),
             }
-            for (at, delivery) in std::mem::take(&mut cluster.told) {
-                match delivery {
-                    Delivery::Offer { to, from, offer, .. } => {
+            for (at, (to, message)) in std::mem::take(&mut cluster.told) {
+                match message {
+                    TrackerMessage::Offer { peer_id: from, offer, .. } => {
                         prop_assert!(offers.insert((from, offer.offer_id)), "an offer was given twice");
                         let by = to.0 as u16;
                         if cluster.answer(at as usize, by, from, offer.offer_id) {
                             *links.entry(peer(by)).or_default() += 1;
                         }
                     }
-                    Delivery::Answer { to, answer, .. } => {
+                    TrackerMessage::Answer { answer, .. } => {
                         prop_assert!(answers.insert((to, answer.offer_id)), "an answer came twice");
                     }
+                    other => prop_assert!(false, "{other:?}"),
                 }
             }
             prop_assert!(links.values().all(|links| *links <= 24 && most == 17));
@@ -272,5 +276,51 @@ proptest! {
             let counters = node.counters();
             prop_assert_eq!((counters.peers, counters.swarms, counters.guests, counters.banked_bytes), (0, 0, 0, 0));
         }
+    }
+
+    /// Redis may hold anything: what makes no sense is left out, and what makes some harms nobody.
+    #[test]
+    fn whatever_stands_in_redis(
+        what in 0..5usize, changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        junk in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut cluster = Cluster::new(2, Settings::default());
+        cluster.announce(0, 1, 5, 0);
+        cluster.announce(1, 2, 5, 0);
+        let samples = cluster.nodes[1].take_samples(9);
+        cluster.round();
+        let guest = cluster.nodes[1].take_samples(9).pop().and_then(|(_, _, sample)| sample.viewers.first().copied());
+        let offer_id = OfferId([7; 20]);
+        let messages = [
+            NodeMessage::Offer { info_hash: HASH, to: peer(1), from: guest.unwrap(), offer_id, sdp: "v=0".into() },
+            NodeMessage::Answer { info_hash: HASH, by: peer(2), to: peer(1), offer_id, sdp: "v=0".into() },
+            NodeMessage::Left { info_hash: HASH, peer_id: peer(2) },
+            NodeMessage::Moved { info_hash: HASH, peer_id: peer(1) },
+            NodeMessage::Heard { by: peer(1), offer_id },
+        ];
+        let mut bytes = write(&Envelope { from: node(1), message: messages[what].clone() });
+        let mut sample = write(&samples[0].2);
+        for bytes in [&mut bytes, &mut sample] {
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+        }
+        for bytes in [&bytes, &junk] {
+            if let Some(Envelope { from, message }) = read(bytes) {
+                cluster.nodes[0].hear(cluster.now, from, message);
+            }
+        }
+        for bytes in [&sample, &junk] {
+            let (_, group, _) = &samples[0];
+            cluster.nodes[0].take_in(cluster.now, node(1), HASH, *group, read(bytes));
+            cluster.nodes[0].meet_guests(cluster.now);
+        }
+        cluster.announce(0, 3, 5, 1);
+        for who in [1, 3] {
+            cluster.nodes[0].close(ConnectionId(who));
+        }
+        let counters = cluster.nodes[0].counters();
+        prop_assert_eq!((counters.peers, counters.swarms, counters.guests, counters.banked_bytes), (0, 0, 0, 0));
     }
 }
