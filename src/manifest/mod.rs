@@ -10,6 +10,7 @@
 //! Playlists come from anybody, so the reader takes every leniency that players agree on, does a
 //! bounded amount of work, linear in the input, and never panics.
 
+pub mod dash;
 mod date_range;
 mod error;
 mod hls;

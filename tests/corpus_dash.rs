@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Reads a corpus of MPDs from the wild and compares with what videojs/mpd-parser makes of them.
+//!
+//! The corpus is not part of the package. It is looked for in `../shared/corpus/dash`, or in `dash`
+//! below `P2PHLS_CORPUS`. `oracle.jsonl` has one row an MPD. Where mpd-parser is known to be wrong, or
+//! answers another question, its rule is put in place of ours below, with the reason.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gstp2phls::manifest::dash::{Document, Index, Kind, Mpd, Period, Representation, Source};
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+#[derive(Deserialize)]
+struct Row {
+    file: String,
+    mpdparser: Expected,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    err: Option<String>,
+    /// Milliseconds.
+    now: Option<f64>,
+    /// Seconds.
+    duration: Option<f64>,
+    /// Milliseconds.
+    mup: Option<f64>,
+    #[serde(default)]
+    video: Vec<Track>,
+    #[serde(default)]
+    audio: Vec<Track>,
+    #[serde(default)]
+    text: Vec<Track>,
+    #[serde(default)]
+    loc: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Track {
+    id: Option<String>,
+    bw: Option<f64>,
+    n: usize,
+    /// Address, duration, number of its discontinuity, and first and last byte.
+    first: Option<(Option<String>, Option<f64>, Value, Value)>,
+    last: Option<String>,
+    sidx: bool,
+}
+
+/// A representation over all periods, as mpd-parser puts them together.
+#[derive(Debug, Default)]
+struct Ours {
+    id: String,
+    bandwidth: u64,
+    count: u64,
+    first: Option<(String, f64)>,
+    last: Option<String>,
+    indexed: bool,
+}
+
+fn corpus() -> Option<PathBuf> {
+    let root = std::env::var_os("P2PHLS_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
+    let dash = root.join("dash");
+    dash.join("oracle.jsonl").is_file().then_some(dash)
+}
+
+/// The address that mpd-parser was given.
+fn base() -> Url {
+    Url::parse("http://h/p/manifest.mpd").expect("a URL")
+}
+
+/// The segments that mpd-parser lists: all that stand in the MPD, and of those that do not those that
+/// are there at `now`.
+fn listed(
+    mpd: &Mpd,
+    period: &Period,
+    representation: &Representation,
+    index: &Index,
+    now: Duration,
+) -> (u64, u64) {
+    let computed = !index.is_listed() && representation.addressing.timing.duration.is_some();
+    if mpd.dynamic && computed && matches!(representation.addressing.source, Source::Template(_)) {
+        let available = mpd.available(period, representation, index, now);
+        (available.first, available.end)
+    } else {
+        (0, index.count().unwrap_or(0))
+    }
+}
+
+fn tracks(mpd: &Mpd, kind: Kind, now: Duration) -> Result<Vec<Ours>, String> {
+    let mut tracks: Vec<Ours> = Vec::new();
+    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for period in &mpd.periods {
+        for set in period.adaptation_sets.iter().filter(|set| set.kind == kind) {
+            for representation in &set.representations {
+                for base in representation.bases.iter() {
+                    let index = representation.index(period);
+                    let (first, end) = listed(mpd, period, representation, &index, now);
+                    let indexed = matches!(representation.addressing.source, Source::Indexed { .. });
+                    let address = |index: &Index, at: u64| -> Result<Option<(String, f64)>, String> {
+                        let Some(segment) = index.get(at) else { return Ok(None) };
+                        let address = representation.segment(base, &segment).map_err(|e| e.to_string())?;
+                        Ok(Some((address.url.into(), segment.duration as f64 / 1e9)))
+                    };
+                    let (mut head, mut last, mut count) = (None, None, 0);
+                    if !indexed && end > first {
+                        count = end - first;
+                        head = address(&index, first)?;
+                        last = address(&index, end - 1)?.map(|(url, _)| url);
+                    }
+                    let language = set.language.clone().unwrap_or_default();
+                    let key = (base.url.to_string(), format!("{}{language}", representation.id));
+                    let place = *places.entry(key).or_insert_with(|| {
+                        tracks.push(Ours {
+                            id: representation.id.to_string(),
+                            bandwidth: representation.bandwidth,
+                            indexed,
+                            ..Ours::default()
+                        });
+                        tracks.len() - 1
+                    });
+                    let track = &mut tracks[place];
+                    track.count += count;
+                    track.first = track.first.take().or(head);
+                    track.last = last.or(track.last.take());
+                }
+            }
+        }
+    }
+    Ok(tracks)
+}
+
+fn compare(theirs: &[Track], ours: &[Ours]) -> Result<(), String> {
+    // A JavaScript object puts keys that look like numbers first, so the order says nothing.
+    let (mut ours, mut theirs): (Vec<_>, Vec<_>) = (ours.iter().collect(), theirs.iter().collect());
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+    ours.sort_by_key(|t| (t.id.clone(), text(t.first.as_ref().map(|(url, _)| url))));
+    theirs.sort_by_key(|t| (text(t.id.as_ref()), text(t.first.as_ref().and_then(|first| first.0.as_ref()))));
+    let names: Vec<_> = ours.iter().map(|t| t.id.as_str()).collect();
+    if ours.len() != theirs.len() {
+        let wanted: Vec<_> = theirs.iter().map(|t| t.id.as_deref().unwrap_or("-")).collect();
+        return Err(format!("representations {names:?}, expected {wanted:?}"));
+    }
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        let name = &ours.id;
+        if theirs.id.as_deref().unwrap_or_default() != ours.id {
+            return Err(format!("representation {name}, expected {:?}", theirs.id));
+        }
+        if theirs.bw.unwrap_or(0.0) as u64 != ours.bandwidth {
+            return Err(format!("{name}: bandwidth {}, expected {:?}", ours.bandwidth, theirs.bw));
+        }
+        if theirs.sidx != ours.indexed {
+            return Err(format!("{name}: indexed {}, expected {}", ours.indexed, theirs.sidx));
+        }
+        if theirs.n as u64 != ours.count {
+            return Err(format!("{name}: {} segments, expected {}", ours.count, theirs.n));
+        }
+        if theirs.n == 0 {
+            continue;
+        }
+        let Some((url, duration, ..)) = &theirs.first else { continue };
+        let Some(first) = &ours.first else { return Err(format!("{name}: no first segment")) };
+        if url.as_ref().is_some_and(|url| *url != first.0) {
+            return Err(format!("{name}: first segment {}, expected {url:?}", first.0));
+        }
+        if duration.is_some_and(|duration| (duration - first.1).abs() > 0.002) {
+            return Err(format!("{name}: the first takes {} s, expected {duration:?}", first.1));
+        }
+        if theirs.last.is_some() && theirs.last != ours.last {
+            return Err(format!("{name}: last segment {:?}, expected {:?}", ours.last, theirs.last));
+        }
+    }
+    Ok(())
+}
+
+fn difference(expected: &Expected, mpd: &Mpd) -> Result<(), String> {
+    let now = Duration::try_from_secs_f64(expected.now.unwrap_or(0.0) / 1_000.0).unwrap_or_default();
+    let duration = mpd.duration.map_or(0.0, |duration| duration.as_secs_f64());
+    if expected.duration.is_some_and(|theirs| (theirs - duration).abs() > 0.002) {
+        return Err(format!("duration {duration}, expected {:?}", expected.duration));
+    }
+    let period = mpd.minimum_update_period.map(|period| period.as_secs_f64() * 1_000.0);
+    if expected.mup.is_some_and(|theirs| period.is_none_or(|ours| (theirs - ours).abs() > 1.0)) {
+        return Err(format!("update period {period:?}, expected {:?}", expected.mup));
+    }
+    let locations: Vec<_> = mpd.locations.iter().map(|l| l.url.to_string()).collect();
+    if !expected.loc.is_empty() && locations != expected.loc {
+        return Err(format!("locations {locations:?}, expected {:?}", expected.loc));
+    }
+    compare(&expected.video, &tracks(mpd, Kind::Video, now)?)?;
+    compare(&expected.audio, &tracks(mpd, Kind::Audio, now)?)?;
+    if !expected.text.is_empty() {
+        compare(&expected.text, &tracks(mpd, Kind::Text, now)?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn agrees_with_mpd_parser() {
+    let Some(corpus) = corpus() else {
+        println!("skipped: there is no corpus (P2PHLS_CORPUS)");
+        return;
+    };
+    let rows = std::fs::read_to_string(corpus.join("oracle.jsonl")).expect("the oracle");
+    let (mut compared, mut refused, mut differences) = (0, Vec::new(), Vec::new());
+    for row in rows.lines() {
+        let row: Row = serde_json::from_str(row).expect("a row of the oracle");
+        let Ok(body) = std::fs::read(corpus.join(&row.file)) else { continue };
+        // All are read, even those that mpd-parser refuses: none may panic.
+        let document = Document::parse(&base(), &body);
+        if row.mpdparser.err.is_some() {
+            continue;
+        }
+        compared += 1;
+        match document {
+            Ok(document) => {
+                if let Err(what) = difference(&row.mpdparser, document.mpd()) {
+                    differences.push(format!("{}: {what}", row.file));
+                }
+            }
+            Err(error) => refused.push(format!("{}: {error}", row.file)),
+        }
+    }
+    println!("{compared} MPDs compared, {} refused, {} differ", refused.len(), differences.len());
+    refused.iter().for_each(|what| println!("  refused: {what}"));
+    differences.iter().for_each(|what| println!("  differs: {what}"));
+    assert!(compared > 0, "the oracle has no rows to compare");
+    assert!(refused.is_empty());
+}
