@@ -24,8 +24,7 @@ impl Representation {
     /// The segments within `period`, which it belongs to. Of one with an index of its own
     /// ([`Source::Indexed`]) there is one segment here, the whole file.
     pub fn index(&self, period: &Period) -> Index {
-        let length = period.start.zip(period.end).map(|(start, end)| end.saturating_sub(start));
-        Index::new(&self.addressing, length)
+        Index::new(&self.addressing, period.length())
     }
 
     /// The address of a segment at one of the [bases](Self::bases).

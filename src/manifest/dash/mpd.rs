@@ -81,6 +81,8 @@ pub struct Period {
     pub start: Option<Nanos>,
     /// Likewise; None: it goes on until further notice.
     pub end: Option<Nanos>,
+    /// Period@duration, which is all that is known of one that is not placed.
+    pub duration: Option<Nanos>,
     /// Its content stands elsewhere, see [`Document::links`](super::Document::links).
     pub remote: bool,
     pub asset_identifier: Option<Descriptor>,
@@ -94,6 +96,15 @@ pub struct Period {
 }
 
 impl Period {
+    /// How long it is, as far as that is known.
+    pub fn length(&self) -> Option<Nanos> {
+        match (self.start, self.end) {
+            (Some(start), Some(end)) => Some(end.saturating_sub(start)),
+            (Some(_), None) => None,
+            (None, _) => self.duration,
+        }
+    }
+
     /// For messages: its id, or its place.
     pub fn name(&self) -> String {
         self.id.clone().unwrap_or_else(|| format!("#{}", self.index))
@@ -118,6 +129,8 @@ pub struct AdaptationSet {
     pub id: Option<u64>,
     pub group: Option<u64>,
     pub kind: Kind,
+    /// @contentType as written.
+    pub content_type: Option<String>,
     pub language: Option<String>,
     pub labels: Vec<Label>,
     pub roles: Vec<Descriptor>,

@@ -163,6 +163,7 @@ fn period(
         id: element.text_of("id").map(str::to_owned),
         start,
         end,
+        duration: element.text_of("duration").and_then(values::duration).map(nanos),
         remote: element.attribute("href").is_some(),
         asset_identifier: element.first("AssetIdentifier").map(Descriptor::read),
         event_streams: EventStream::all(element, "EventStream"),

@@ -60,6 +60,7 @@ pub(super) fn adaptation_set(
         id: number("id"),
         group: number("group"),
         kind: kind(element, &representations),
+        content_type: element.text_of("contentType").map(str::to_owned),
         language: element.text_of("lang").map(str::to_owned),
         labels: Label::all(element),
         roles: Descriptor::all(element, "Role"),

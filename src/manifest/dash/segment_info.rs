@@ -68,7 +68,7 @@ impl SegmentInfo {
     /// How the segments are found.
     pub fn addressing(&self) -> Addressing {
         let (fields, source) = match self.element {
-            Some(Kind::Template) => (&self.template, self.template.media.clone().map(Source::Template)),
+            Some(Kind::Template) => (&self.template, self.template.template()),
             Some(Kind::List) => (&self.list, self.list.urls.clone().map(Source::List)),
             Some(Kind::Base) | None => (&self.base, self.base.indexed()),
         };
@@ -129,6 +129,13 @@ impl Fields {
                 .map(Arc::from)
                 .or_else(|| self.index_url.clone()),
         }
+    }
+
+    /// Without @media, times alone make segments of the base.
+    fn template(&self) -> Option<Source> {
+        let timed = self.index_range.is_none() && (self.duration.is_some() || self.timeline.is_some());
+        let nothing = || timed.then(|| Template::new(""));
+        self.media.clone().or_else(nothing).map(Source::Template)
     }
 
     fn indexed(&self) -> Option<Source> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::mpd::Offset;
 use super::template::Template;
-use super::values::{Nanos, nanos_to_ticks, ticks_to_nanos};
+use super::values::{Nanos, SECOND, nanos_to_ticks, ticks_to_nanos};
 use crate::manifest::ByteRange;
 
 /// How the segments of a representation are found.
@@ -182,6 +182,8 @@ impl Index {
             Source::Whole | Source::Indexed { .. } => 1,
             Source::Template(_) => OPEN,
         };
+        // How many parts a segment has matters only where they have addresses.
+        let cut = matches!(&addressing.source, Source::Template(template) if template.uses_sub_number());
         let mut index = Self {
             runs: Vec::new(),
             timescale: timing.timescale.max(1),
@@ -193,7 +195,7 @@ impl Index {
             (Source::Template(_) | Source::List(_), Some(timeline), _) => {
                 index.listed = true;
                 index.origin = timing.presentation_time_offset;
-                index.add_timeline(timing, timeline, length);
+                index.add_timeline(timing, timeline, length, cut);
             }
             (Source::Template(_) | Source::List(_), None, Some(duration @ 1..)) => {
                 let count = length.map_or(OPEN, |length| index.count_of(duration, length));
@@ -203,19 +205,19 @@ impl Index {
                     time: 0,
                     duration,
                     count,
-                    parts: timing.parts.max(1),
+                    parts: if cut { timing.parts.max(1) } else { 1 },
                 });
             }
             // One segment, or such as say nothing of their time: they share the period.
             (source, ..) => {
+                index.timescale = SECOND as u64;
                 let count = if matches!(source, Source::List(_)) { limit } else { 1 };
-                let ticks = nanos_to_ticks(length.unwrap_or(0), index.timescale);
-                let duration = u64::try_from(ticks).unwrap_or(0).div_ceil(count.max(1)).max(1);
+                let length = u64::try_from(length.unwrap_or(0)).unwrap_or(0);
                 index.runs.push(Run {
                     first: 0,
                     number: timing.start_number,
                     time: 0,
-                    duration,
+                    duration: length.div_ceil(count.max(1)).max(1),
                     count,
                     parts: 1,
                 });
@@ -242,7 +244,7 @@ impl Index {
         u64::try_from(whole + i128::from(more)).unwrap_or(OPEN).min(OPEN)
     }
 
-    fn add_timeline(&mut self, timing: &Timing, entries: &[Entry], length: Option<Nanos>) {
+    fn add_timeline(&mut self, timing: &Timing, entries: &[Entry], length: Option<Nanos>, cut: bool) {
         let end =
             length.map(|length| nanos_to_ticks(length, self.timescale).saturating_add(self.origin.into()));
         let (mut time, mut number, mut first) = (0i128, i128::from(timing.start_number), 0u64);
@@ -282,7 +284,7 @@ impl Index {
                 time: clamp(time),
                 duration: entry.duration.max(1),
                 count,
-                parts: entry.parts.unwrap_or(timing.parts).clamp(1, 1 << 16),
+                parts: if cut { entry.parts.unwrap_or(timing.parts).clamp(1, 1 << 16) } else { 1 },
             };
             first = run.end_index();
             number = number.saturating_add(count.into());

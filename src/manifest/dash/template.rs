@@ -99,6 +99,11 @@ impl Template {
         self.0.iter().any(|piece| matches!(piece, Piece::Number(Identifier::Time, _)))
     }
 
+    /// Whether it addresses the parts of segments rather than whole ones.
+    pub fn uses_sub_number(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Number(Identifier::SubNumber, _)))
+    }
+
     /// Whether all segments have the same address.
     pub fn is_fixed(&self) -> bool {
         let varies = |piece: &Piece| matches!(piece, Piece::Number(Identifier::Time | Identifier::Number, _));

@@ -125,14 +125,12 @@ impl Mpd {
             None => now,
         };
         let here = self.position_at(now).saturating_sub(start);
-        let ahead = match offset {
-            Offset::None => here,
-            Offset::By(early) => here.saturating_add(early),
-            // There already; but nobody plays what has not happened yet, unless it is all listed.
-            Offset::Always if all.is_some() => Nanos::MAX,
-            Offset::Always => here.saturating_add(nanos(DEFAULT_UPDATE_PERIOD)),
+        let end = match offset {
+            Offset::None => index.ended_at(here),
+            Offset::By(early) => index.ended_at(here.saturating_add(early)),
+            // It is all there already; but what is not listed is live, and cannot have begun yet.
+            Offset::Always => all.unwrap_or_else(|| index.started_before(here)),
         };
-        let end = index.ended_at(ahead);
         let depth = representation.bases.first().and_then(|base| base.time_shift_buffer_depth);
         let depth = depth.or(self.time_shift_buffer_depth);
         let first = match depth {
