@@ -3,16 +3,19 @@
 //! Reads a corpus of MPDs from the wild and compares with what videojs/mpd-parser makes of them.
 //!
 //! The corpus is not part of the package. It is looked for in `../shared/corpus/dash`, or in `dash`
-//! below `P2PHLS_CORPUS`. `oracle.jsonl` has one row an MPD. Where mpd-parser is known to be wrong, or
-//! answers another question, its rule is put in place of ours below, with the reason.
+//! below `P2PHLS_CORPUS`. `oracle.jsonl` has one row an MPD. Where mpd-parser answers another question
+//! (it knows no availability offset, and plays some types only), it is asked the same of ours; where it is
+//! wrong, the difference is told with its reason.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gstp2phls::manifest::dash::{
-    AdaptationSet, Base, Document, Index, Kind, Mpd, Offset, Period, Representation, Source,
+    AdaptationSet, Base, Document, Index, Kind, Mpd, Offset, Period, PlaylistError, Representation, Source,
+    Stream,
 };
+use gstp2phls::manifest::{Segment, Timeline};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -226,6 +229,77 @@ fn difference(expected: &Expected, mpd: &Mpd) -> Result<(), String> {
     Ok(())
 }
 
+/// Why an MPD may differ, where what mpd-parser makes of it is not what the standard says, or what is
+/// asked is not the same. `docs/dash.md` has the list.
+fn reason(text: &str, mpd: &Mpd) -> Option<&'static str> {
+    let root =
+        text.split_once("<MPD").and_then(|(_, rest)| rest.split_once('>')).map_or("", |(root, _)| root);
+    let sets = || mpd.periods.iter().flat_map(|period| &period.adaptation_sets);
+    let representations = || sets().flat_map(|set| &set.representations);
+    let numbered = |r: &Representation| {
+        matches!(r.addressing.source, Source::Template(_)) && r.addressing.timing.timeline.is_none()
+    };
+    // A last segment of next to nothing, as comes of rounding a duration, or of dividing in floats.
+    let sliver = |period: &Period, r: &Representation| {
+        let (Some(length), Some(ticks)) = (period.length(), r.addressing.timing.duration) else {
+            return false;
+        };
+        let (seconds, scale) = (length as f64 / 1e9, r.addressing.timing.timescale as f64);
+        let segments = seconds / (ticks as f64 / scale);
+        let theirs = segments.ceil() as u64;
+        numbered(r) && r.index(period).count().is_some_and(|ours| ours + 1 == theirs)
+    };
+    let timelines_at_two_levels = || {
+        text.split("<AdaptationSet").skip(1).any(|set| {
+            let (own, below) = set.split_once("<Representation").unwrap_or((set, ""));
+            own.contains("<SegmentTimeline") && below.contains("<SegmentTimeline")
+        })
+    };
+    let absolute = text.split("<BaseURL").skip(1).filter(|base| {
+        let address = base.split_once('>').map_or("", |(_, address)| address.trim_start());
+        address.starts_with("http:") || address.starts_with("https:")
+    });
+    if root.contains(" duration=") {
+        Some("MPD@duration, which does not exist, is taken for a segment's duration")
+    } else if text.contains("$SubNumber$") {
+        Some("$SubNumber$ is not read")
+    } else if text.contains("<Pattern") {
+        Some("patterns are read by neither")
+    } else if text.contains("UrlQueryInfo") {
+        Some("queries are not added")
+    } else if mpd
+        .periods
+        .iter()
+        .any(|p| p.adaptation_sets.iter().flat_map(|set| &set.representations).any(|r| sliver(p, r)))
+    {
+        Some("a last segment of no length is counted")
+    } else if sets().any(|set| {
+        set.kind == Kind::Text
+            && set.representations.iter().any(|r| matches!(r.addressing.source, Source::Indexed { .. }))
+    }) {
+        Some("the index of subtitles is not read")
+    } else if mpd.periods.len() > 1 && mpd.dynamic && representations().any(numbered) {
+        Some("the end of a period is not heeded")
+    } else if mpd.periods.len() > 1
+        && mpd.periods.iter().any(|p| p.duration.is_none())
+        && representations().any(numbered)
+    {
+        Some("a period without a duration is taken to be as long as the presentation")
+    } else if representations()
+        .any(|r| r.addressing.timing.end_number.is_some() && r.addressing.timing.start_number != 1)
+    {
+        Some("endNumber is taken for a count")
+    } else if mpd.availability_end.is_some() {
+        Some("availabilityEndTime is not heeded")
+    } else if timelines_at_two_levels() {
+        Some("timelines of two levels are put one behind the other")
+    } else if absolute.count() > 1 && representations().any(|r| r.bases.len() > 1) {
+        Some("an absolute BaseURL is counted for each above it")
+    } else {
+        None
+    }
+}
+
 #[test]
 fn agrees_with_mpd_parser() {
     let Some(corpus) = corpus() else {
@@ -246,15 +320,64 @@ fn agrees_with_mpd_parser() {
         match document {
             Ok(document) => {
                 if let Err(what) = difference(&row.mpdparser, document.mpd()) {
-                    differences.push(format!("{}: {what}", row.file));
+                    let reason = reason(&String::from_utf8_lossy(&body), document.mpd());
+                    differences.push((format!("{}: {what}", row.file), reason));
                 }
             }
             Err(error) => refused.push(format!("{}: {error}", row.file)),
         }
     }
+    let percent = |wrong: usize| 100.0 * (compared - wrong) as f64 / compared as f64;
+    let unexplained = differences.iter().filter(|(_, reason)| reason.is_none()).count() + refused.len();
     println!("{compared} MPDs compared, {} refused, {} differ", refused.len(), differences.len());
+    println!("{:.2} % agree as they are", percent(differences.len() + refused.len()));
+    println!("{:.2} % without those where mpd-parser departs from the standard", percent(unexplained));
     refused.iter().for_each(|what| println!("  refused: {what}"));
-    differences.iter().for_each(|what| println!("  differs: {what}"));
+    differences.iter().for_each(|(what, reason)| println!("  differs: {what} ({})", reason.unwrap_or("?")));
     assert!(compared > 0, "the oracle has no rows to compare");
     assert!(refused.is_empty());
+    assert!(percent(differences.len()) >= 90.0);
+    assert!(percent(unexplained) >= 99.0);
+}
+
+/// The rest of the road: what there is to choose, and the playlists of it. None may fail or panic, and
+/// none that has segments may lose them.
+#[test]
+fn everything_becomes_playlists() {
+    let Some(corpus) = corpus() else {
+        println!("skipped: there is no corpus (P2PHLS_CORPUS)");
+        return;
+    };
+    let rows = std::fs::read_to_string(corpus.join("oracle.jsonl")).expect("the oracle");
+    let (mut tracks, mut segments, mut indexes, mut failed) = (0, 0, 0, Vec::new());
+    for row in rows.lines() {
+        let row: Row = serde_json::from_str(row).expect("a row of the oracle");
+        let Ok(body) = std::fs::read(corpus.join(&row.file)) else { continue };
+        let Ok(document) = Document::parse(&base(), &body) else { continue };
+        let now = Duration::try_from_secs_f64(row.mpdparser.now.unwrap_or(0.0) / 1_000.0).unwrap_or_default();
+        let mut stream = Stream::new(document.mpd().clone());
+        let presentation = stream.presentation();
+        let renditions = presentation.renditions.iter().filter_map(|rendition| rendition.url.clone());
+        let urls: Vec<_> = presentation.variants.iter().map(|v| v.url.clone()).chain(renditions).collect();
+        for url in urls {
+            tracks += 1;
+            match stream.playlist(&url, now) {
+                Ok(playlist) => {
+                    segments += playlist.segments.len();
+                    let follow = |pair: &[Segment]| pair[0].sequence + 1 == pair[1].sequence;
+                    assert!(playlist.segments.windows(2).all(follow), "{}", row.file);
+                    let timeline = Timeline::new(playlist);
+                    assert!(timeline.window().0 <= timeline.window().1);
+                }
+                Err(PlaylistError::NeedsIndex(_)) => indexes += 1,
+                Err(error) => failed.push(format!("{}: {error}", row.file)),
+            }
+        }
+    }
+    println!(
+        "{tracks} tracks, {segments} segments, {indexes} indexes to be loaded first, {} failed",
+        failed.len()
+    );
+    failed.iter().for_each(|what| println!("  failed: {what}"));
+    assert!(tracks > 0 && segments > tracks && failed.len() * 100 <= tracks);
 }

@@ -32,8 +32,9 @@ fn check(stream: &mut Stream, index: &[u8], timelines: &mut Vec<(Url, Timeline)>
             let follow = playlist.segments.windows(2).all(|p| p[0].sequence + 1 == p[1].sequence);
             assert!(follow);
             assert!(playlist.segments.iter().all(|s| s.time.is_some_and(f64::is_finite)));
-            match timelines.iter_mut().find(|(known, _)| known == url) {
-                Some((_, timeline)) => {
+            match timelines.iter().position(|(known, _)| known == url) {
+                Some(at) => {
+                    let timeline = &mut timelines[at].1;
                     let end = timeline.window().1;
                     let _ = timeline.update(playlist);
                     assert!(timeline.window().1 >= end);

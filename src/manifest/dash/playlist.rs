@@ -82,6 +82,7 @@ impl<'a> Builder<'a> {
         index: Option<&SegmentIndex>,
     ) -> Result<(), DashError> {
         let Some(period_start) = period.start else { return Ok(()) };
+        self.trim();
         let before = self.playlist.segments.len();
         let init = representation
             .init(base)?
@@ -235,14 +236,24 @@ impl<'a> Builder<'a> {
         self.cursor = Some(start);
     }
 
+    /// Forgets the oldest segments of a live stream.
+    fn trim(&mut self) {
+        let surplus = self.playlist.segments.len().saturating_sub(MAX_LIVE_SEGMENTS);
+        if !self.mpd.dynamic || surplus == 0 {
+            return;
+        }
+        self.room += self.playlist.segments[..surplus].iter().map(|s| s.url.as_str().len()).sum::<usize>();
+        self.playlist.segments.drain(..surplus);
+        self.starts.drain(..surplus);
+        // A period of which nothing is left.
+        let last_gone = self.periods.iter().rposition(|(before, ..)| *before <= surplus);
+        self.periods.drain(..last_gone.unwrap_or(0));
+        self.periods.iter_mut().for_each(|(before, ..)| *before = before.saturating_sub(surplus));
+    }
+
     pub fn finish(mut self, numbers: &mut Numbers) -> MediaPlaylist {
         let live = self.mpd.is_live(self.now);
-        if self.mpd.dynamic && self.playlist.segments.len() > MAX_LIVE_SEGMENTS {
-            let surplus = self.playlist.segments.len() - MAX_LIVE_SEGMENTS;
-            self.playlist.segments.drain(..surplus);
-            self.starts.drain(..surplus);
-            self.periods.iter_mut().for_each(|(before, ..)| *before = before.saturating_sub(surplus));
-        }
+        self.trim();
         let end = self.cursor.unwrap_or(0);
         let spans: Vec<_> = self
             .starts

@@ -64,8 +64,11 @@ pub(super) fn mpd(url: &Url, root: &Element) -> Result<Mpd, DashError> {
     let steering = root.first("ContentSteering").and_then(|steering| self::steering(url, steering));
     let dynamic = root.text_of("type").is_some_and(|kind| kind.eq_ignore_ascii_case("dynamic"));
 
+    // An anchor says where playback begins, not where media is.
+    let mut here = url.clone();
+    here.set_fragment(None);
     let own = Base {
-        url: url.clone(),
+        url: here,
         service_location: None,
         priority: 1,
         weight: 1,

@@ -2,6 +2,7 @@
 
 //! AdaptationSet and Representation -> their types.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use url::Url;
@@ -40,8 +41,11 @@ pub(super) fn adaptation_set(
     budget: &mut Budget,
 ) -> Result<AdaptationSet, DashError> {
     let level = above.within(element, url, budget)?;
-    let mut declared = declared.to_vec();
-    declared.extend(ContentProtection::declared(element));
+    let own = ContentProtection::declared(element);
+    let declared = match own.is_empty() {
+        true => Cow::Borrowed(declared),
+        false => Cow::Owned(own.iter().chain(declared).cloned().collect()),
+    };
     let shared = Shared::of(element);
     let mut representations = Vec::new();
     for child in element.all("Representation") {

@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// Widest number that is written; a template may not make gigabytes of zeros.
 const MAX_WIDTH: usize = 64;
 
+/// Longest address that is made; the rest of the template is left out.
+const MAX_LENGTH: usize = 64 << 10;
+
 /// An address with identifiers to be filled in, cut up once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Arc<[Piece]>);
@@ -114,9 +117,13 @@ impl Template {
     pub fn expand(&self, values: &Values<'_>) -> String {
         let mut text = String::new();
         for piece in self.0.iter() {
+            let long = |more: &str| text.len() + more.len() > MAX_LENGTH;
             match piece {
+                Piece::Text(literal) if long(literal) => break,
+                Piece::RepresentationId if long(values.representation_id) => break,
                 Piece::Text(literal) => text.push_str(literal),
                 Piece::RepresentationId => text.push_str(values.representation_id),
+                Piece::Number(..) if text.len() > MAX_LENGTH => break,
                 Piece::Number(identifier, format) => {
                     let number = match identifier {
                         Identifier::Number => values.number.into(),
@@ -212,6 +219,10 @@ mod tests {
         let wide = Template::new("$Number%0999999999999d$");
         assert!(wide.expand(&values).len() < 100);
         assert!(Template::new("$Number%099999999d$").expand(&values).len() <= MAX_WIDTH);
+        let endless = Template::new(&"$RepresentationID$".repeat(100_000));
+        assert!(
+            endless.expand(&Values { representation_id: &"x".repeat(10_000), ..values }).len() <= MAX_LENGTH
+        );
         assert!(Template::new("$Time$").uses_time() && !Template::new("$Number$").uses_time());
         assert!(Template::new("$Bandwidth$.mp4").is_fixed());
     }

@@ -3,6 +3,8 @@
 //! Which representations of several periods are one track. Advertisements between periods often
 //! have other ids, fewer qualities or no language; playback goes on with what comes closest.
 
+use std::sync::Arc;
+
 use super::descriptors::Descriptor;
 use super::mpd::{AdaptationSet, Kind, Mpd, Period, Purpose, Representation};
 use super::read_set::is_harmless;
@@ -21,7 +23,7 @@ pub struct Track {
     /// For each period the places of set and representation, where it has them.
     places: Vec<Option<Place>>,
     /// What it shares with the other qualities of the same thing.
-    group: Group,
+    group: Arc<Group>,
     bandwidth: u64,
 }
 
@@ -43,7 +45,7 @@ struct Group {
 
 impl Group {
     /// None: it is not to be played.
-    fn of(set: &AdaptationSet) -> Option<Self> {
+    fn of(set: &AdaptationSet) -> Option<Arc<Self>> {
         let trick_mode = match &set.purpose {
             Purpose::Play => false,
             Purpose::TrickMode(_) => true,
@@ -58,7 +60,7 @@ impl Group {
         roles.sort_unstable();
         roles.dedup();
         let language = set.language.clone().unwrap_or_default().to_ascii_lowercase();
-        Some(Self { kind: set.kind, trick_mode, language, roles })
+        Some(Arc::new(Self { kind: set.kind, trick_mode, language, roles }))
     }
 }
 
@@ -130,7 +132,7 @@ impl Track {
 fn add_period(tracks: &mut Vec<Track>, period: &Period) {
     let known = tracks.len();
     tracks.iter_mut().for_each(|track| track.places.resize(period.index + 1, None));
-    let mut left: Vec<(Group, Place, &Representation)> = Vec::new();
+    let mut left: Vec<(Arc<Group>, Place, &Representation)> = Vec::new();
     for (set, s) in period.adaptation_sets.iter().enumerate() {
         let Some(group) = Group::of(s) else { continue };
         for (representation, r) in s.representations.iter().enumerate().filter(|(_, r)| is_playable(r)) {
