@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Floor 1: what is there to play? HLS text in, one typed model out; pure.
+//! Floor 1: what is there to play? HLS or DASH text in, one typed model out; pure.
 //!
 //! [`parse`] turns the body of a playlist into a [`Manifest`]: either a [`Presentation`] (the
 //! choice of variants and renditions) or a [`MediaPlaylist`] (the segments of one of them). A

@@ -16,9 +16,9 @@ use super::values::{Nanos, SECOND, duration_of};
 use super::{DashError, Kind};
 use crate::manifest::{Init, Key, MAX_SEGMENTS, MediaPlaylist, PlaylistType, Segment};
 
-/// Most segments of a live stream that are listed, the newest: a day of two-second ones. The time shift
-/// buffer of many is without end.
-const MAX_LIVE_SEGMENTS: usize = 43_200;
+/// Most segments of a live stream that are listed, the newest: five hours of two-second ones. The time
+/// shift buffer of many has no end, and the list is made anew with each segment.
+const MAX_LIVE_SEGMENTS: usize = 10_000;
 
 /// Most bytes of addresses in a playlist.
 const MAX_ADDRESS_BYTES: usize = 64 << 20;

@@ -150,7 +150,7 @@ pub(super) fn read(body: &[u8], root: &'static str) -> Result<Element, DashError
     if text.is_empty() {
         return Err(DashError::Empty);
     }
-    let element = Parser::new(text).document()?;
+    let element = Parser::new(text, root == "MPD").document()?;
     if !element.is(root) {
         let found = shorten(&element.name);
         return Err(DashError::Root { line: element.line, found, expected: root });
@@ -181,11 +181,14 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str) -> Self {
+    /// A lenient one takes ends that do not fit.
+    fn new(text: &'a str, lenient: bool) -> Self {
         let mut reader = Reader::from_str(text);
         let config = reader.config_mut();
         config.allow_dangling_amp = true;
         config.trim_markup_names_in_closing_tags = true;
+        config.allow_unmatched_ends = lenient;
+        config.check_end_names = !lenient;
         Self { text, reader, line: 1, counted: 0, elements: 0 }
     }
 
@@ -194,6 +197,11 @@ impl<'a> Parser<'a> {
         loop {
             let event = match self.reader.read_event() {
                 Ok(event) => event,
+                // Something that should be closed goes on to the end.
+                Err(quick_xml::Error::Syntax(_)) if !open.is_empty() => {
+                    let line = self.line_at(self.reader.buffer_position());
+                    return end(open, line);
+                }
                 Err(error) => {
                     let line = self.line_at(self.reader.error_position());
                     return Err(DashError::Xml { line, reason: error.to_string() });
@@ -210,18 +218,19 @@ impl<'a> Parser<'a> {
                     continue;
                 }
                 Event::Empty(tag) => self.element(&tag, line)?,
-                Event::End(_) => match open.pop() {
-                    Some(element) => element,
-                    None => continue,
-                },
-                Event::Eof => {
-                    return Err(match open.pop() {
-                        Some(element) => {
-                            DashError::CutShort { line: element.line, element: shorten(&element.name) }
-                        }
-                        None => DashError::Xml { line, reason: "there is no element".into() },
-                    });
+                Event::End(tag) => {
+                    let name = tag.name();
+                    // One that was never opened closes nothing; one further out closes those within.
+                    let Some(at) = open.iter().rposition(|e| *e.name == *name.as_ref()) else { continue };
+                    while open.len() > at + 1 {
+                        close_last(&mut open);
+                    }
+                    match open.pop() {
+                        Some(element) => element,
+                        None => continue,
+                    }
                 }
+                Event::Eof => return end(open, line),
                 Event::Text(text) => {
                     add_text(&mut open, &text);
                     continue;
@@ -269,6 +278,30 @@ impl<'a> Parser<'a> {
             self.counted = position;
         }
         self.line
+    }
+}
+
+/// Closes the innermost element, which is not the root.
+fn close_last(open: &mut Vec<Element>) {
+    let inner = open.pop();
+    if let (Some(inner), Some(parent)) = (inner, open.last_mut()) {
+        parent.children.push(Node::Element(inner));
+    }
+}
+
+/// The text has ended within the elements that are `open`. What of an MPD is whole is taken, as
+/// browsers' parsers do, as long as there is something to play.
+fn end(open: Vec<Element>, line: usize) -> Result<Element, DashError> {
+    let Some(innermost) = open.last() else {
+        return Err(DashError::Xml { line, reason: "there is no element".into() });
+    };
+    let error = DashError::CutShort { line: innermost.line, element: shorten(&innermost.name) };
+    match open.into_iter().next() {
+        Some(root) if root.is("MPD") && root.first("Period").is_some() => {
+            log::warn!(target: "p2phls-manifest", "{error}: only what is whole is taken");
+            Ok(root)
+        }
+        _ => Err(error),
     }
 }
 

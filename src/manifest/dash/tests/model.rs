@@ -195,6 +195,10 @@ fn what_players_take_is_taken() {
         "<MPD minBufferTime=\"1.5\" availabilityStartTime=\"2015-03-24T1:10:50\"><Period id=\"a\"><AdaptationSet segmentAlignment=\"True\"/></Period></MPD>",
         "<MPD><Period id=\"a\"><AdaptationSet segmentAlignment=\"2\"><SegmentTemplate presentationTimeOffset=\"-5\"/></AdaptationSet></Period></MPD>",
         "<MPD a=1 b><Period id=\"a\"/></MPD>",
+        // Ends that do not fit, and an end that is missing.
+        "<MPD><Period id=\"a\"><AdaptationSet></Label></Period></MPD>",
+        "<MPD><Period id=\"a\"></Period><Period id=\"b\"><AdaptationSet",
+        "<MPD><Period id=\"a\"></Period><Period id=\"b\"><AdaptationSet>",
         "<MPD><Period id=\"a\" start=\"-PT5S\" duration=\"\"/></MPD>",
     ] {
         assert_eq!(mpd(text).periods[0].id.as_deref(), Some("a"), "{text}");
@@ -222,8 +226,9 @@ fn what_is_no_mpd_says_where_and_why() {
         ("<Period/>", "line 1: not a DASH manifest: the root is <Period>, not <MPD>"),
         ("<MPD/>", "line 1: the MPD has no Period"),
         ("<MPD>\n<Period>", "line 2: the text ends before <Period> does"),
-        ("<MPD>\n</Period>", "line 2: not well-formed XML"),
-        ("<MPD><Period", "line 1: not well-formed XML"),
+        ("<MPD>\n</Period>", "line 1: the text ends before <MPD> does"),
+        ("<MPD><Period", "line 1: the text ends before <MPD> does"),
+        ("<MPD", "line 1: not well-formed XML"),
     ] {
         let error = error(text).to_string();
         assert!(error.starts_with(wanted), "{text:?}: {error}");
@@ -235,4 +240,58 @@ fn what_is_no_mpd_says_where_and_why() {
     assert!(message.starts_with("representation `v`: `http://[` is not a usable address"), "{message}");
     let other = Url::parse("http://h/p/m.mpd#track=x").expect("a URL");
     assert!(bad.playlist(&other, SECOND).is_err());
+}
+
+#[test]
+fn other_data_is_told() {
+    let text = "<MPD><ServiceDescription id=\"0\"><Scope schemeIdUri=\"urn:x\"/><Latency referenceId=\"7\" target=\"3500\" min=\"2000\" max=\"6000\"/>\
+        <PlaybackRate min=\"0.96\" max=\"1.04\"/></ServiceDescription><Period id=\"p\"><AssetIdentifier schemeIdUri=\"urn:a\" value=\"ad\"/>\
+        <AdaptationSet id=\"1\" contentType=\"video\"><SupplementalProperty schemeIdUri=\"urn:mpeg:dash:adaptation-set-switching:2016\" value=\"2,3\"/>\
+        <ProducerReferenceTime id=\"7\" type=\"captured\" wallClockTime=\"2024-01-01T00:00:00Z\" presentationTime=\"5\" inband=\"true\"/>\
+        <Resync type=\"2\" dT=\"1\" dImax=\"0.5\" marker=\"true\"/><SegmentTemplate media=\"$Number$\" timescale=\"2\" duration=\"4\"/>\
+        <Representation id=\"a\" qualityRanking=\"1\"><Resync type=\"1\" dT=\"1\"/><SubRepresentation level=\"0\" contentComponent=\"x y\"/></Representation>\
+        <Representation id=\"b\" dependencyId=\"a\"/></AdaptationSet><Subset contains=\"1 2\"/>\
+        <Preselection id=\"s\" preselectionComponents=\"1 4\" lang=\"en\"/></Period></MPD>";
+    let stream = stream(text);
+    let mpd = stream.mpd();
+    let service = &mpd.service_descriptions[0];
+    let latency = service.latency.as_ref().expect("a latency");
+    assert_eq!(
+        (latency.target, latency.reference.as_deref()),
+        (Some(Duration::from_millis(3_500)), Some("7"))
+    );
+    assert_eq!(service.playback_rate.and_then(|rate| rate.max), Some(1.04));
+    let period = &mpd.periods[0];
+    assert_eq!(period.asset_identifier.as_ref().and_then(|a| a.value.as_deref()), Some("ad"));
+    assert_eq!((&period.subsets[0][..], &period.preselections[0].components[..]), (&[1, 2][..], &[1, 4][..]));
+    let set = &period.adaptation_sets[0];
+    assert_eq!(set.switchable_with, [2, 3]);
+    let clock = &set.producer_reference_times[0];
+    assert_eq!((clock.kind.as_str(), clock.presentation_time, clock.inband), ("captured", 5, true));
+    let first = &set.representations[0];
+    assert_eq!(first.quality_ranking, Some(1));
+    assert_eq!((first.resyncs[0].kind, first.resyncs[0].max_interval), (1, Some(500_000_000)));
+    assert_eq!(first.sub_representations[0].content_components, ["x", "y"]);
+    // What cannot be decoded by itself is not offered.
+    assert_eq!(set.representations[1].dependencies, ["a"]);
+    assert_eq!(stream.tracks().len(), 1);
+}
+
+#[test]
+fn an_anchor_says_where_to_begin() {
+    let text = video("<SegmentTemplate media=\"$Number$\" duration=\"5\"/><Representation id=\"v\"/>");
+    for (anchor, wanted) in [
+        ("t=65.5", Some(65.5)),
+        ("period=1&t=npt:1:05,20", Some(65.0)),
+        ("t=-5", None),
+        ("t=soon", None),
+        ("x", None),
+    ] {
+        let url = Url::parse(&format!("http://h/p/m.mpd#{anchor}")).expect("a URL");
+        let document = Document::parse(&url, text.as_bytes()).expect("an MPD");
+        let mut stream = Stream::new(document.mpd().clone());
+        let offset = stream.presentation().start_offset.map(|offset| offset.seconds);
+        assert_eq!(offset, wanted, "{anchor}");
+        assert_eq!(playlist_at(&mut stream, SECOND).segments[0].url.as_str(), "http://h/p/1");
+    }
 }
