@@ -177,8 +177,7 @@ impl<'a> Builder<'a> {
             .room
             .checked_sub(url.as_str().len())
             .ok_or_else(|| too_many(self.starts.len(), self.starts.len()))?;
-        self.bridge(start);
-        start = self.cursor.map_or(start, |cursor| cursor.max(start));
+        start = self.bridge(start);
         let key = match common.encryption {
             Some(encryption) => encryption.key(&self.mpd.url, spot.index).map(Arc::new),
             None => common.keys.last().cloned(),
@@ -208,32 +207,28 @@ impl<'a> Builder<'a> {
         Ok(true)
     }
 
-    /// Fills the hole before `start`, so that the durations add up to the MPD's times.
-    fn bridge(&mut self, start: Nanos) {
-        let Some(cursor) = self.cursor else { return };
-        let (hole, Some(last)) = (start.saturating_sub(cursor), self.playlist.segments.last_mut()) else {
-            return;
-        };
-        if hole <= 0 {
-            return;
-        }
+    /// Fills a hole before `start`, so that the durations add up to the MPD's times. Says where the
+    /// segment then begins: a small hole is part of it, since what is before it may be known already.
+    fn bridge(&mut self, start: Nanos) -> Nanos {
+        let (Some(cursor), Some(last)) = (self.cursor, self.playlist.segments.last()) else { return start };
+        let hole = start.saturating_sub(cursor);
         if hole <= SMALL_HOLE {
-            last.duration += duration_of(hole);
-        } else {
-            let gap = Segment {
-                gap: true,
-                byte_range: None,
-                duration: duration_of(hole),
-                key: None,
-                keys: Arc::new([]),
-                program_date_time: last.program_date_time.map(|clock| clock.saturating_add(last.duration)),
-                time: Some(cursor as f64 / SECOND as f64),
-                ..last.clone()
-            };
-            self.playlist.segments.push(gap);
-            self.starts.push(cursor);
+            return cursor;
         }
+        let gap = Segment {
+            gap: true,
+            byte_range: None,
+            duration: duration_of(hole),
+            key: None,
+            keys: Arc::new([]),
+            program_date_time: last.program_date_time.map(|clock| clock.saturating_add(last.duration)),
+            time: Some(cursor as f64 / SECOND as f64),
+            ..last.clone()
+        };
+        self.playlist.segments.push(gap);
+        self.starts.push(cursor);
         self.cursor = Some(start);
+        start
     }
 
     /// Forgets the oldest segments of a live stream.

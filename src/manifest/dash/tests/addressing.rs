@@ -31,6 +31,14 @@ fn segments_are_addressed_in_every_way() {
             ),
             vec!["0 1", "1 1", "gap 2", "4 1", "5 1", "6 2", "8 2"],
         ),
+        // A hole that is but rounding.
+        (
+            format!(
+                "<SegmentTemplate media=\"$Time$\" timescale=\"10\"><SegmentTimeline><S t=\"0\" d=\"49\"/><S t=\"50\" d=\"50\"/>\
+                 </SegmentTimeline></SegmentTemplate>{representation}"
+            ),
+            vec!["0 4.9", "50 5.1"],
+        ),
         // Numbers and a timeline; S@n begins anew; no duration is no segment.
         (
             format!(
