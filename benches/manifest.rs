@@ -5,9 +5,11 @@
 //! m3u8-rs on the same text stands beside it for comparison.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
+use gstp2phls::manifest::dash::{Document, Stream};
 use gstp2phls::manifest::parse;
 use url::Url;
 
@@ -53,6 +55,37 @@ fn unclosed_attributes(bencher: Bencher, count: usize) {
     let base = base();
     bench(bencher, &hostile(count), |body| {
         black_box(parse(&base, body)).expect("a playlist");
+    });
+}
+
+/// A DASH manifest with so many segments in its timeline, each with an entry of its own.
+fn timeline(segments: usize) -> String {
+    let mut text = "<MPD mediaPresentationDuration=\"P30D\"><Period><AdaptationSet mimeType=\"video/mp4\">\
+        <SegmentTemplate media=\"$RepresentationID$/segment-$Time$.m4s\" timescale=\"1000\"><SegmentTimeline>\n"
+        .to_owned();
+    for index in 0..segments {
+        let _ = writeln!(text, "<S t=\"{}\" d=\"6006\"/>", index * 6_006);
+    }
+    text + "</SegmentTimeline></SegmentTemplate><Representation id=\"v\"/></AdaptationSet></Period></MPD>"
+}
+
+#[divan::bench(args = [1_000, 10_000, 100_000])]
+fn dash_timeline(bencher: Bencher, count: usize) {
+    let base = base();
+    bench(bencher, &timeline(count), |body| {
+        black_box(Document::parse(&base, body)).expect("an MPD");
+    });
+}
+
+/// The playlist of such a manifest that was read before.
+#[divan::bench(args = [1_000, 10_000, 100_000])]
+fn dash_playlist(bencher: Bencher, count: usize) {
+    let document = Document::parse(&base(), timeline(count).as_bytes()).expect("an MPD");
+    let mut stream = Stream::new(document.mpd().clone());
+    let url = stream.presentation().variants[0].url.clone();
+    bencher.bench_local(|| {
+        let playlist = stream.playlist(&url, Duration::ZERO).expect("a playlist");
+        assert_eq!(black_box(playlist).segments.len(), count);
     });
 }
 

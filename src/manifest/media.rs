@@ -133,6 +133,10 @@ pub struct Segment {
     pub bitrate: Option<u64>,
     /// The parts that make up the segment; servers list them only near the live edge.
     pub parts: Vec<Part>,
+    /// DASH: where it starts on the presentation's timeline, in seconds as browsers come by them,
+    /// which give it its number in the swarm ([`segment_id`](crate::swarm::identity::dash::segment_id)).
+    /// None: that number is its media sequence number or its place.
+    pub time: Option<f64>,
 }
 
 /// A range of bytes.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Floor 1: what is there to play? HLS text in, one typed model out; pure.
+//! Floor 1: what is there to play? HLS or DASH text in, one typed model out; pure.
 //!
 //! [`parse`] turns the body of a playlist into a [`Manifest`]: either a [`Presentation`] (the
 //! choice of variants and renditions) or a [`MediaPlaylist`] (the segments of one of them). A
@@ -10,6 +10,7 @@
 //! Playlists come from anybody, so the reader takes every leniency that players agree on, does a
 //! bounded amount of work, linear in the input, and never panics.
 
+pub mod dash;
 mod date_range;
 mod error;
 mod hls;

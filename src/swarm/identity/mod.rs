@@ -14,8 +14,9 @@
 //! ```
 //!
 //! This is the derivation of p2p-media-loader. Its versions differ in how they write the properties,
-//! see [`Scheme`]; how players fill them in is in [`hls`].
+//! see [`Scheme`]; how players fill them in is in [`hls`] and [`dash`].
 
+pub mod dash;
 pub mod hls;
 
 mod normalise;
