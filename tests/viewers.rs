@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use common::encrypted::{ENCRYPTED, plain};
 use common::live::live_origin;
 use common::media::STREAMS;
 use common::origin::{Fault, Origin};
@@ -188,6 +189,29 @@ fn viewers_of_a_film_take_it_from_those_before_them() {
         let efficiency: f64 = viewer.player.source().property("peer-efficiency");
         assert!(efficiency > 0.5, "viewer {n}: {efficiency:.2}");
     }
+}
+
+/// Peers share what is encrypted, and each viewer has its keys from the origin.
+#[test]
+fn viewers_of_an_encrypted_film_share_it_but_not_its_keys() {
+    let origin = Origin::serve(&ENCRYPTED);
+    let tracker = Tracker::start();
+    let url = origin.url("rotated/index.m3u8");
+    let mut viewers = vec![Viewer::start(&url, &tracker.url)];
+    wait_for("a lead", 30, &viewers, || viewers[0].stat("buffer-level") > 20_000_000_000);
+    viewers.push(Viewer::start(&url, &tracker.url));
+    let whole = plain("rotated");
+    // Beyond the second change of keys, and the segments in plain.
+    let enough = whole.len() / 3;
+    wait_for("a third of the film", 90, &viewers, || viewers.iter().all(|v| v.received() > enough));
+    for (n, viewer) in viewers.iter().enumerate() {
+        assert_same_bytes(viewer, &whole, n);
+        assert_eq!((viewer.stat("stalls"), viewer.stat("rejected-bytes")), (0, 0), "viewer {n}");
+    }
+    let efficiency: f64 = viewers[1].player.source().property("peer-efficiency");
+    assert!(efficiency > 0.5, "{efficiency:.2}");
+    let first_key = |(path, _): &&(String, _)| path.ends_with("/key0");
+    assert_eq!(origin.requests().iter().filter(first_key).count(), 2);
 }
 
 #[test]

@@ -5,10 +5,12 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod encrypted;
 pub mod live;
 pub mod media;
 pub mod origin;
 pub mod player;
+pub mod variants;
 
 use std::sync::Once;
 

@@ -27,7 +27,10 @@ const BATCH: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// `name` as in `EXT-X-KEY`; `value` stands behind the colon and is empty where there is none.
-    Tag { name: String, value: String },
+    Tag {
+        name: String,
+        value: String,
+    },
     Uri(String),
 }
 
