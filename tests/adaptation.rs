@@ -77,6 +77,7 @@ fn assert_whole(player: &Player) {
 fn up_and_down(origin: &Origin, player: &Player) {
     let bandwidth = || stat(player, "variant-bandwidth");
     wait_for("the richest variant", 20, player, || bandwidth() > 1_500_000);
+    wait_for("a full buffer", 20, player, || stat(player, "buffer-level") > 8_000_000_000);
     origin.set_rate(NARROW);
     wait_for("the leanest one", 40, player, || bandwidth() < 400_000);
     origin.set_rate(WIDE);
@@ -124,7 +125,7 @@ fn seeks_and_changes_get_along() {
     let origin = Origin::serve(&VARIANTS);
     origin.set_rate(WIDE);
     let (player, _) = player(Consumer::Decodebin3, &origin.url("ts/index.m3u8"));
-    wait_for("the first frame", 20, &player, || player.video.first().is_some());
+    player.wait(gst::MessageType::AsyncDone);
     for target in [40, 10, 55, 20] {
         player.seek(target as f64);
         player.wait(gst::MessageType::AsyncDone);

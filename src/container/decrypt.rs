@@ -28,8 +28,8 @@ pub enum DecryptError {
 }
 
 enum Cipher {
-    Aes128(Cbc<Aes128>),
-    Aes256(Cbc<Aes256>),
+    Aes128(Box<Cbc<Aes128>>),
+    Aes256(Box<Cbc<Aes256>>),
 }
 
 /// Decrypts one segment.
@@ -44,8 +44,8 @@ impl Decryptor {
     pub fn new(key: &[u8], vector: &[u8; BLOCK]) -> Result<Self, DecryptError> {
         let wrong = |_| DecryptError::KeyLength(key.len());
         let cipher = match key.len() {
-            32 => Cipher::Aes256(Cbc::new_from_slices(key, vector).map_err(wrong)?),
-            _ => Cipher::Aes128(Cbc::new_from_slices(key, vector).map_err(wrong)?),
+            32 => Cipher::Aes256(Box::new(Cbc::new_from_slices(key, vector).map_err(wrong)?)),
+            _ => Cipher::Aes128(Box::new(Cbc::new_from_slices(key, vector).map_err(wrong)?)),
         };
         Ok(Self { cipher, held: Vec::new() })
     }

@@ -47,6 +47,9 @@ pub struct Pump {
     started: bool,
     /// Opens the segment that goes out, where it is encrypted.
     decryptor: Option<Decryptor>,
+    /// Playback has enough in hand: a segment goes out when it is whole, so that until then another variant can
+    /// take its place.
+    pub relaxed: bool,
     /// The next segment does not continue the last.
     discontinuity: bool,
     /// Discontinuity sequence and initialisation segment of the last segment that went out.
@@ -66,6 +69,7 @@ impl Pump {
             offset: 0,
             started: false,
             decryptor: None,
+            relaxed: false,
             discontinuity: true,
             last: None,
             inits: Vec::new(),
@@ -170,7 +174,7 @@ impl Pump {
             return Some(Step::Skipped(1));
         }
         if !self.started {
-            if available == 0 {
+            if available == 0 || self.relaxed && !whole {
                 return None;
             }
             let decryptor = match &segment.segment.key {

@@ -16,8 +16,12 @@ use std::time::{Duration, Instant};
 /// How full the buffer has to be for a trial, of what it can hold.
 const RICH: f64 = 0.8;
 
-/// How full it may be at least before the floor is better.
+/// How full it has to be in any case, or the floor is better.
 const LOW: f64 = 0.4;
+
+/// How full it has to be at most, without peers and with them: they may bring what HTTP would be late with.
+const LOW_ALONE: f64 = 0.8;
+const LOW_WITH_PEERS: f64 = 0.6;
 
 /// Room that is left between a variant's bitrate and what HTTP delivers, before it counts as more
 /// than HTTP sustains. Less than for stepping up, so that a rate in between makes no difference.
@@ -131,7 +135,7 @@ impl Adaptation {
             return (rested && fill >= LOW && worth_it(floor)).then(|| self.go(now, floor, false));
         }
         let sustained = bitrate(self.current) <= rate as f64 * TIGHT;
-        if floor < self.current && !sustained && standing.buffered < low(standing) {
+        if floor < self.current && !sustained && standing.buffered < self.low(standing, rate) {
             if self.trial {
                 self.trial_wait = (self.trial_wait * 2).min(LAST_TRIAL);
             }
@@ -142,6 +146,16 @@ impl Adaptation {
             self.rich_since.is_some_and(|since| now.saturating_duration_since(since) >= self.trial_wait);
         let trial = rested && long && standing.peers > 0 && above < self.levels.len() && worth_it(above);
         trial.then(|| self.go(now, above, true))
+    }
+
+    /// With less ahead than this the floor is better: HTTP would have to bring the segment that is under way and
+    /// another one of the present variant in that time.
+    fn low(&self, standing: &Standing, rate: u64) -> Duration {
+        let share = |of: f64| standing.room.mul_f64(of);
+        let slowness = self.levels[self.current] as f64 / rate.max(1) as f64;
+        let need = standing.segment.mul_f64(slowness.min(1000.0)).saturating_add(standing.segment);
+        let most = if standing.peers > 0 { LOW_WITH_PEERS } else { LOW_ALONE };
+        share(LOW).max(need.min(share(most)))
     }
 
     fn go(&mut self, now: Instant, level: usize, trial: bool) -> usize {
@@ -160,12 +174,6 @@ impl Adaptation {
 fn fill(standing: &Standing) -> f64 {
     let room = standing.room.max(Duration::from_secs(1));
     (standing.buffered.as_secs_f64() / room.as_secs_f64()).min(1.0)
-}
-
-/// With less ahead than this the floor is better: what is under way may be a segment.
-fn low(standing: &Standing) -> Duration {
-    let share = |of: f64| standing.room.mul_f64(of);
-    share(LOW).max((standing.segment * 2).min(share(1.5 * LOW)))
 }
 
 #[cfg(test)]
@@ -210,7 +218,7 @@ mod tests {
         assert_eq!(run(&mut adaptation(0), 60, |n| standing(u64::from(n), 4_000_000, 0)), [(12, 2)]);
         // Down when the buffer runs low, and straight to what is sustained.
         let falling = |n: u32| standing(30u32.saturating_sub(n).into(), 900_000, 0);
-        assert_eq!(run(&mut adaptation(2), 40, falling), [(19, 0)]);
+        assert_eq!(run(&mut adaptation(2), 40, falling), [(13, 0)]);
         // A rate between what is sustained and what would be chosen changes nothing.
         for level in [1, 2] {
             let rate = (LEVELS[level] as f64 / 0.9) as u64;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Half-lives of the two averages, in time under load. The lower of them counts: the quick one sees
 /// trouble early, the slow one does not believe in luck.
-const HALF_LIVES: [f64; 2] = [2.0, 8.0];
+const HALF_LIVES: [f64; 2] = [1.0, 8.0];
 
 /// A sample is at least so long, where the load lasts.
 const SAMPLE: Duration = Duration::from_millis(250);

@@ -76,6 +76,8 @@ pub(super) struct Driver {
     /// Of the streams that are not played any more.
     counters: Counters,
     startup: Option<Duration>,
+    /// Where the output began, at the start or after the last seek.
+    origin: Duration,
 }
 
 /// Where those who work for the driver send what becomes of it.
@@ -150,6 +152,7 @@ impl Driver {
             skipped: 0,
             counters: Counters::default(),
             startup: None,
+            origin: Duration::ZERO,
         };
         let receivers =
             Receivers { playlists: playlists.1, fetches: fetches.1, inits: inits.1, keys: keys.1 };

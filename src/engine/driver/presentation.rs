@@ -150,6 +150,7 @@ impl Driver {
             None => (first.number, first.start),
         };
         self.pump.go_to(number, start, generation);
+        self.origin = position.max(start);
         stream.go_to(number);
         self.stalls.reset();
     }

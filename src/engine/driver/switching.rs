@@ -4,7 +4,8 @@
 //!
 //! A switch takes its time: the other variant's playlist is loaded, a place is looked for where a
 //! segment begins in both, and the new stream fetches from there on while the old one plays up to
-//! it. What is held of the old one is played.
+//! it. What is held of the old one is played, but not all of what came before anything was known of
+//! the line.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -25,6 +26,16 @@ const SAME_TIME: Duration = Duration::from_millis(100);
 
 /// So many segments ahead a place to switch is looked for.
 const LOOKAHEAD: i64 = 10;
+
+/// When the first variant turns out to be too lean, so much of it is played and the rest thrown away: the
+/// larger of this and two segments.
+const FIRST_IMPRESSION: Duration = Duration::from_secs(4);
+
+/// With more than this in hand downstream playback can do without the next segment until it is whole.
+const RELAXED: Duration = Duration::from_secs(2);
+
+/// Of a segment that has come so far, the rest is waited for even when a leaner variant comes after it.
+const NEARLY_WHOLE: f64 = 0.7;
 
 /// What is known of switching.
 pub(super) struct Switching {
@@ -147,6 +158,8 @@ impl Driver {
         let now = Instant::now();
         let busy = self.streams().any(Stream::is_fetching);
         let http_rate = self.switching.http_rate(now, busy);
+        let in_hand = self.pump.pushed.saturating_sub(self.position());
+        self.pump.relaxed = self.switching.levels.len() > 1 && in_hand > RELAXED;
         if self.next.as_ref().is_some_and(|next| !next.lost.is_empty()) {
             log::warn!(target: "p2phls-engine", "the other variant's segments cannot be had");
             self.refuse_next();
@@ -179,10 +192,15 @@ impl Driver {
         });
     }
 
-    /// How playback stands; None before it has begun.
+    /// Where playback is or will begin.
+    fn position(&self) -> Duration {
+        self.config.clock.playback().map_or(self.origin, |playback| playback.position)
+    }
+
+    /// How playback stands; None before there is something to play.
     fn standing(&self, http_rate: Option<u64>) -> Option<Standing> {
         let stream = self.stream.as_ref()?;
-        let position = self.config.clock.playback()?.position;
+        let position = self.position();
         let (_, end) = stream.timeline.window();
         Some(Standing {
             buffered: self.buffered().saturating_sub(position),
@@ -238,11 +256,23 @@ impl Driver {
         let stream = self.stream.as_ref()?;
         let mut number = self.pump.cursor()?.0 + i64::from(self.pump.has_begun());
         let held = |number: i64| stream.viewer.readable(SegmentId(number));
-        while held(number).1 {
+        let first = up && self.switching.count == 0;
+        let enough = self.position() + FIRST_IMPRESSION.max(stream.timeline.target_duration() * 2);
+        let plays = |number: i64| {
+            held(number).1
+                && (!first || stream.timeline.get(number).is_some_and(|placed| placed.start < enough))
+        };
+        while plays(number) {
             number += 1;
         }
-        // What has begun to come is not thrown away for something better.
-        number += i64::from(up && held(number).0 > 0);
+        // What has begun to come is not thrown away for something better, nor what is nearly there.
+        let bandwidth = stream.variant.as_ref().map_or(0, |variant| variant.bandwidth);
+        let size = stream
+            .timeline
+            .get(number)
+            .map_or(0.0, |s| s.segment.duration.as_secs_f64() * bandwidth as f64 / 8.0);
+        let enough = if up { 0.0 } else { size * NEARLY_WHOLE };
+        number += i64::from(!first && held(number).0 as f64 > enough);
         (number..number + LOOKAHEAD).find_map(|number| {
             let ours = stream.timeline.get(number);
             let start = match ours {
