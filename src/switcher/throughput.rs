@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Half-lives of the two averages, in time under load. The lower of them counts: the quick one sees
+/// Half-lives of the averages, in time under load. The lowest of them counts: the quick ones see
 /// trouble early, the slow one does not believe in luck.
-const HALF_LIVES: [f64; 2] = [1.0, 8.0];
+const HALF_LIVES: [f64; 3] = [0.5, 2.0, 8.0];
 
 /// A sample is at least so long, where the load lasts.
 const SAMPLE: Duration = Duration::from_millis(250);
@@ -39,7 +39,7 @@ impl Average {
 /// Measures the throughput of HTTP.
 #[derive(Clone, Debug)]
 pub struct Throughput {
-    averages: [Average; 2],
+    averages: [Average; 3],
     /// Start of the sample that is being taken; None: nothing is asked for.
     since: Option<Instant>,
     /// Bytes of this sample.

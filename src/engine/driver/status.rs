@@ -19,7 +19,11 @@ impl Driver {
         if let Some(playback) = playback {
             let since_start = now.saturating_duration_since(self.started);
             let ended = self.pump.has_ended();
+            let before = self.stalls.stalls;
             self.stalls.update(since_start, position, playback.playing, self.pump.pushed, ended);
+            if self.stalls.stalls > before {
+                log::warn!(target: "p2phls-engine", "playback has run dry at {position:?}");
+            }
         }
         for stream in [&mut self.stream, &mut self.next].into_iter().flatten() {
             stream.watch_swarm();

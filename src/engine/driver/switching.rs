@@ -54,6 +54,8 @@ pub(super) struct Switching {
     refused: BTreeSet<usize>,
     /// Number of the first segment of the next stream.
     number: i64,
+    /// The next stream has begun to fetch.
+    fetching: bool,
     /// Switches done.
     pub count: u64,
 }
@@ -74,6 +76,7 @@ impl Switching {
             loading: None,
             refused: BTreeSet::new(),
             number: 0,
+            fetching: false,
             count: 0,
         }
     }
@@ -221,7 +224,7 @@ impl Driver {
         match prepared {
             Ok((next, last, number)) => {
                 log::info!(target: "p2phls-engine", "segment {number} is the first of the other variant");
-                self.switching.number = number;
+                (self.switching.number, self.switching.fetching) = (number, false);
                 if let Some(stream) = &mut self.stream {
                     stream.end_at(Some(last));
                 }
@@ -245,9 +248,7 @@ impl Driver {
             |index: Option<usize>| Some(self.presentation.as_ref()?.variants.get(index?)?.bandwidth);
         let up = bandwidth(media.variant) > bandwidth(stream.index);
         let (last, number) = self.meeting(&timeline, up).ok_or_else(no_place)?;
-        let mut next = self.new_stream(media, timeline, world)?;
-        next.go_to(number);
-        Ok((next, last, number))
+        Ok((self.new_stream(media, timeline, world)?, last, number))
     }
 
     /// Where the stream in play and that of `other` meet: the number of the last segment of the one and of the
@@ -298,11 +299,20 @@ impl Driver {
         })
     }
 
-    /// Goes over to the next stream once the output has come to where it begins.
+    /// Lets the next stream fetch when the one in play has what it needs, which is needed first; and goes over
+    /// to it once the output has come to where it begins.
     pub(super) fn switch_when_due(&mut self) {
-        let last = self.stream.as_ref().and_then(Stream::last);
-        let due = self.pump.cursor().zip(last).is_some_and(|(cursor, last)| cursor.0 > last);
-        if due && self.next.is_some() {
+        let (Some(next), Some(stream), Some(cursor)) = (&mut self.next, &self.stream, self.pump.cursor())
+        else {
+            return;
+        };
+        let Some(last) = stream.last() else { return };
+        let due = cursor.0 > last;
+        if !self.switching.fetching && (due || stream.viewer.readable(SegmentId(last)).1) {
+            self.switching.fetching = true;
+            next.go_to(self.switching.number);
+        }
+        if due {
             self.promote();
             self.pump.switch_to(self.switching.number);
         }
