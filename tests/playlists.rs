@@ -101,6 +101,37 @@ fn what_one_server_loses_another_has() {
     assert_eq!(play(&origin.url("all.m3u8")).len() as u64, DURATION * 25);
 }
 
+/// Splice points and the publisher's own data come as element messages.
+#[test]
+fn what_the_playlist_says_about_the_stream_is_told() {
+    let origin = Origin::serve(&STREAMS);
+    origin.set_made("ts/all.m3u8", || {
+        "#EXTM3U\n#EXT-X-SESSION-DATA:DATA-ID=\"org.title\",VALUE=\"Bars\",LANGUAGE=\"en\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=1\nspliced.m3u8\n"
+            .to_owned()
+    });
+    origin.set_made("ts/spliced.m3u8", || {
+        let tags = "#EXT-X-PROGRAM-DATE-TIME:2024-01-01T00:00:00Z\n#EXT-X-DATERANGE:ID=\"ad\",\
+                    START-DATE=\"2024-01-01T00:00:06Z\",DURATION=4,SCTE35-OUT=0xFC30,X-SPONSOR=\"us\"\n#EXTINF";
+        text("ts/index.m3u8").replacen("#EXTINF", tags, 1)
+    });
+    let player = Player::new(Consumer::Decodebin3, &origin.url("ts/all.m3u8"), false);
+    player.set_state(gst::State::Paused);
+    let told = |name: &str| loop {
+        let message = player.wait(gst::MessageType::Element);
+        let gst::MessageView::Element(message) = message.view() else { panic!("{message:?}") };
+        if let Some(structure) = message.structure().filter(|structure| structure.name() == name) {
+            break structure.to_owned();
+        }
+    };
+    let data = told("p2phls-session-data");
+    assert_eq!((data.get::<&str>("data-id"), data.get::<&str>("value")), (Ok("org.title"), Ok("Bars")));
+    let range = told("p2phls-date-range");
+    assert_eq!(range.get::<&str>("id"), Ok("ad"));
+    assert_eq!(range.get::<u64>("position"), Ok(6_000_000_000));
+    assert!(range.has_field("scte35-out"));
+}
+
 /// A live stream of one-second segments from a server that can do what RFC 8216bis 4.4.3.8 has.
 struct Server {
     origin: Origin,

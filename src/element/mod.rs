@@ -35,6 +35,7 @@ pub mod errors;
 pub mod expose;
 pub mod headers;
 pub mod log;
+pub mod metadata;
 pub mod pad;
 pub mod placement;
 pub mod probe;

@@ -98,6 +98,7 @@ impl Pump {
         self.writer.set_generation(generation);
         self.move_to(number);
         self.discontinuity = true;
+        self.relaxed = false;
         self.ended = false;
         self.pushed = position;
     }

@@ -12,6 +12,7 @@ use super::driver::Driver;
 use super::output;
 use super::runtime::RUNTIME;
 use super::{Config, Stats, TrackReader};
+use crate::manifest::{DateRange, SessionData};
 
 /// What went wrong, in words for the user.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,6 +54,10 @@ pub enum Event {
     Ready { tracks: Vec<TrackInfo>, duration: Option<Duration> },
     /// The duration is known or has changed (a live presentation has ended, for example).
     DurationChanged(Option<Duration>),
+    /// EXT-X-SESSION-DATA. Sent once.
+    SessionData(Vec<SessionData>),
+    /// Date ranges that are new or have changed, each with its start on the timeline where that is known.
+    DateRanges(Vec<(DateRange, Option<Duration>)>),
     /// Playback goes on, but the user should know.
     Warning(SessionError),
     /// Playback cannot go on.

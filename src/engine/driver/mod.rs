@@ -33,7 +33,7 @@ use crate::engine::report::StallMeter;
 use crate::engine::session::{Seek, Shared};
 use crate::engine::stream::{FetchEvents, Stream, StreamId, next_in_swarm};
 use crate::engine::{Config, Event, SessionError};
-use crate::manifest::{Init, Presentation, Variant};
+use crate::manifest::{DateRange, Init, Presentation, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
 use crate::viewer::Counters;
@@ -71,6 +71,8 @@ pub(super) struct Driver {
     loading_init: Option<Arc<Init>>,
     senders: Senders,
     skips_in_a_row: u32,
+    /// Those that the element has been told of and that are still listed.
+    date_ranges: Vec<DateRange>,
     stalls: StallMeter,
     skipped: u64,
     /// Of the streams that are not played any more.
@@ -148,6 +150,7 @@ impl Driver {
             loading_init: None,
             senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
             skips_in_a_row: 0,
+            date_ranges: Vec::new(),
             stalls: StallMeter::default(),
             skipped: 0,
             counters: Counters::default(),

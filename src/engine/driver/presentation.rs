@@ -10,7 +10,7 @@ use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
 use crate::engine::session::Seek;
 use crate::engine::stream::{Identity, Stream, StreamId};
 use crate::engine::{Event, SessionError, TrackInfo, keys};
-use crate::manifest::Timeline;
+use crate::manifest::{DateRange, Timeline};
 
 impl Driver {
     pub(super) fn handle_playlist(
@@ -30,6 +30,11 @@ impl Driver {
                 self.seek();
                 let tracks = vec![TrackInfo { reader: self.reader.clone() }];
                 self.emit(Event::Ready { tracks, duration });
+                let data = self.presentation.as_ref().map(|p| p.session_data.clone()).unwrap_or_default();
+                if !data.is_empty() {
+                    self.emit(Event::SessionData(data));
+                }
+                self.tell_date_ranges();
             }
             PlaylistEvent::Variant(index, media) => {
                 self.handle_variant(index, media.map(|media| *media), world)
@@ -105,6 +110,7 @@ impl Driver {
                     self.call_off();
                 }
                 self.share_timeline();
+                self.tell_date_ranges();
                 if self.pump.cursor().is_none() {
                     self.seek();
                 }
@@ -115,6 +121,20 @@ impl Driver {
             FollowerEvent::Failed(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Tells of date ranges that have not been told of as they are now.
+    fn tell_date_ranges(&mut self) {
+        let Some(stream) = &self.stream else { return };
+        let listed = &stream.timeline.latest().date_ranges;
+        let fresh = listed.iter().filter(|range| !self.date_ranges.contains(range));
+        let placed =
+            |range: &DateRange| (range.clone(), range.start.and_then(|at| stream.timeline.position_of(at)));
+        let fresh: Vec<_> = fresh.map(placed).collect();
+        if !fresh.is_empty() {
+            self.date_ranges = listed.clone();
+            self.emit(Event::DateRanges(fresh));
+        }
     }
 
     /// Lets the element see what there is to play.
