@@ -69,7 +69,7 @@ fn play(location: Url) -> Played {
                 reader.interrupt();
             }
         }
-        Event::DurationChanged(_) | Event::Warning(_) => {}
+        _ => {}
     });
     let next_event = || events.recv_timeout(Duration::from_secs(60)).expect("the session says something");
     let mut played = Played { error: next_event(), ..Played::default() };
