@@ -7,10 +7,13 @@ mod common;
 
 use std::process::{Command, Stdio};
 
+use common::encrypted::{ENCRYPTED, plain};
 use common::live::live_origin;
 use common::media::STREAMS;
 use common::origin::{Fault, Origin};
+use common::player::{Consumer, Player};
 use common::tracker::Tracker;
+use common::variants::VARIANTS;
 use common::viewer::{Viewer, assert_same_bytes, origin_bytes, sum, wait_for};
 use gst::prelude::*;
 
@@ -60,6 +63,47 @@ fn viewers_of_a_film_take_it_from_those_before_them() {
         let efficiency: f64 = viewer.player.source().property("peer-efficiency");
         assert!(efficiency > 0.5, "viewer {n}: {efficiency:.2}");
     }
+}
+
+/// Peers share what is encrypted, and each viewer has its keys from the origin.
+#[test]
+fn viewers_of_an_encrypted_film_share_it_but_not_its_keys() {
+    let origin = Origin::serve(&ENCRYPTED);
+    let tracker = Tracker::start();
+    let url = origin.url("rotated/index.m3u8");
+    let mut viewers = vec![Viewer::start(&url, &tracker.url)];
+    wait_for("a lead", 30, &viewers, || viewers[0].stat("buffer-level") > 20_000_000_000);
+    viewers.push(Viewer::start(&url, &tracker.url));
+    let whole = plain("rotated");
+    // Beyond the second change of keys, and the segments in plain.
+    let enough = whole.len() / 3;
+    wait_for("a third of the film", 90, &viewers, || viewers.iter().all(|v| v.received() > enough));
+    for (n, viewer) in viewers.iter().enumerate() {
+        assert_same_bytes(viewer, &whole, n);
+        assert_eq!((viewer.stat("stalls"), viewer.stat("rejected-bytes")), (0, 0), "viewer {n}");
+    }
+    let efficiency: f64 = viewers[1].player.source().property("peer-efficiency");
+    assert!(efficiency > 0.5, "{efficiency:.2}");
+    let first_key = |(path, _): &&(String, _)| path.ends_with("/key0");
+    assert_eq!(origin.requests().iter().filter(first_key).count(), 2);
+}
+
+/// Each variant has its swarm: who changes leaves one and meets the others in the next.
+#[test]
+fn viewers_who_change_to_the_same_variant_meet_there() {
+    let origin = Origin::serve(&VARIANTS);
+    let tracker = Tracker::start();
+    let url = origin.url("ts/index.m3u8");
+    let mut viewers = vec![Viewer::start(&url, &tracker.url)];
+    let rich = |viewer: &Viewer| viewer.stat("variant-bandwidth") > 1_500_000;
+    wait_for("the richest variant", 30, &viewers, || rich(&viewers[0]));
+    wait_for("a lead", 30, &viewers, || viewers[0].stat("buffer-level") > 20_000_000_000);
+    viewers.push(Viewer::start(&url, &tracker.url));
+    wait_for("the same for the second", 30, &viewers, || rich(&viewers[1]));
+    wait_for("both in one swarm", 30, &viewers, || viewers.iter().all(|viewer| viewer.peers() == 1));
+    wait_for("some of it from the other", 60, &viewers, || viewers[1].stat("peer-bytes") > 500_000);
+    assert_eq!((sum(&viewers, "stalls"), sum(&viewers, "rejected-bytes")), (0, 0));
+    assert_eq!(viewers[1].stat("variant-switches"), 1);
 }
 
 #[test]

@@ -10,9 +10,10 @@
 //! - [`packed::head`] and [`webvtt::TimestampMap`] do the same for packed audio and for subtitles.
 //! - [`framing::check`] is a cheap test of a whole segment that came from strangers.
 //!
-//! Segments that are encrypted as a whole (METHOD=AES-128) have to be decrypted first.
+//! Segments that are encrypted as a whole (METHOD=AES-128 or AES-256) go through [`decrypt`] first.
 
 mod boxes;
+pub mod decrypt;
 pub mod framing;
 pub mod mp4;
 pub mod packed;

@@ -17,6 +17,7 @@ use super::buffering::{Buffering, Observation};
 use super::errors::{self, Severity};
 use super::expose::expose;
 use super::log::CAT;
+use super::metadata;
 use super::run::Run;
 use super::stats;
 use crate::engine::{Event, Stats};
@@ -105,6 +106,12 @@ impl Director {
                 gst::debug!(CAT, obj = element, "Duration is now {duration:?}");
                 self.post(|element| gst::message::DurationChanged::builder().src(element).build());
             }
+            Event::SessionData(data) => {
+                data.iter().for_each(|data| self.tell(metadata::session_data(data)));
+            }
+            Event::DateRanges(ranges) => {
+                ranges.iter().for_each(|(range, start)| self.tell(metadata::date_range(range, *start)));
+            }
             Event::Warning(error) => errors::post(&element, Severity::Warning, &error, self.ready),
             Event::Error(error) => {
                 if self.run.fail() {
@@ -112,6 +119,12 @@ impl Director {
                 }
             }
         }
+    }
+
+    /// Posts what the playlist says about the stream.
+    fn tell(&self, structure: gst::Structure) {
+        gst::debug!(CAT, "{structure}");
+        self.post(|element| gst::message::Element::builder(structure).src(element).build());
     }
 
     fn look(&mut self) {

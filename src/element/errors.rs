@@ -23,6 +23,8 @@ pub fn post(element: &gst::Element, severity: Severity, error: &SessionError, pl
         SessionError::Connection(_) => post_as(element, severity, gst::ResourceError::OpenRead, error),
         SessionError::Format(_) => post_as(element, severity, gst::StreamError::Format, error),
         SessionError::Settings(_) => post_as(element, severity, gst::ResourceError::Settings, error),
+        SessionError::NoKey(_) => post_as(element, severity, gst::StreamError::DecryptNokey, error),
+        SessionError::Decrypt(_) => post_as(element, severity, gst::StreamError::Decrypt, error),
         SessionError::Unsupported(_) => post_as(element, severity, gst::StreamError::NotImplemented, error),
     }
 }

@@ -20,6 +20,8 @@
 //! | no connection, after that | `RESOURCE` / `READ` |
 //! | a playlist that is none, a stream without media | `STREAM` / `FORMAT` |
 //! | a stream that this element cannot play | `STREAM` / `NOT_IMPLEMENTED` |
+//! | the key of an encrypted stream cannot be had | `STREAM` / `DECRYPT_NOKEY` |
+//! | the key does not fit, or what came is damaged | `STREAM` / `DECRYPT` |
 //! | segments in no container that it knows | `STREAM` / `WRONG_TYPE` |
 //! | downstream refuses the data | `STREAM` / `FAILED`, with `flow-return` in the details |
 //!
@@ -33,6 +35,7 @@ pub mod errors;
 pub mod expose;
 pub mod headers;
 pub mod log;
+pub mod metadata;
 pub mod pad;
 pub mod placement;
 pub mod probe;

@@ -47,6 +47,10 @@ pub struct Settings {
     pub user_agent: String,
     pub extra_headers: Option<gst::Structure>,
     pub connection_speed: u32,
+    pub start_bitrate: u32,
+    pub min_bitrate: u32,
+    pub max_bitrate: u32,
+    pub bandwidth_target_ratio: f32,
     pub timeout: u32,
     pub retries: u32,
     pub ssl_strict: bool,
@@ -71,6 +75,10 @@ impl Default for Settings {
             user_agent: concat!("p2phlssrc/", env!("CARGO_PKG_VERSION")).to_owned(),
             extra_headers: None,
             connection_speed: 0,
+            start_bitrate: 0,
+            min_bitrate: 0,
+            max_bitrate: 0,
+            bandwidth_target_ratio: 0.8,
             timeout: 15,
             retries: 3,
             ssl_strict: true,
@@ -176,8 +184,28 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         property!(
             connection_speed, ParamSpecUInt, "connection-speed",
             "Speed of the network connection, in kbit/s: the best variant that fits is played \
-             (0 = unknown: the first that the playlist names)",
+             (0 = unknown: it is measured, and the variant is changed with it)",
             maximum u32::MAX / 1000, default_value default.connection_speed
+        ),
+        property!(
+            start_bitrate, ParamSpecUInt, "start-bitrate",
+            "Speed to choose the first variant by before anything is measured, in bits/s \
+             (0 = unknown: the first that the playlist names)",
+            default_value default.start_bitrate
+        ),
+        property!(
+            min_bitrate, ParamSpecUInt, "min-bitrate", "Least bitrate of a variant that is played, in bits/s",
+            default_value default.min_bitrate
+        ),
+        property!(
+            max_bitrate, ParamSpecUInt, "max-bitrate",
+            "Most bitrate of a variant that is played, in bits/s (0 = unlimited)",
+            default_value default.max_bitrate
+        ),
+        property!(
+            bandwidth_target_ratio, ParamSpecFloat, "bandwidth-target-ratio",
+            "Share of the measured speed of HTTP that a variant may take",
+            minimum 0.0, maximum 1.0, default_value default.bandwidth_target_ratio
         ),
         property!(
             timeout, ParamSpecUInt, "timeout",
@@ -247,6 +275,10 @@ impl Settings {
             user_agent: self.user_agent.clone(),
             extra_headers: headers::from_structure(self.extra_headers.as_deref())?,
             connection_speed: u64::from(self.connection_speed) * 1000,
+            start_bitrate: self.start_bitrate.into(),
+            min_bitrate: self.min_bitrate.into(),
+            max_bitrate: self.max_bitrate.into(),
+            bandwidth_target_ratio: self.bandwidth_target_ratio.into(),
             timeout: Duration::from_secs(self.timeout.into()),
             retries: self.retries,
             tls: TlsConfig { strict: self.ssl_strict, ca_file: filled(&self.ssl_ca_file).map(PathBuf::from) },

@@ -18,7 +18,8 @@ pub const BLURB: &str = "Counters since playback began and gauges: \
     stalls (guint64) and stalled-time (guint64, ns); skipped-segments (guint64); \
     swarm-size (guint64, viewers of this stream as the tracker counts them); peers (guint, connected); \
     buffer-level (guint64, ns ahead of playback); startup-time (guint64, ns to the first byte, absent before it); \
-    http-rate (guint64, bits/s, 0 while unknown); memory (guint64, bytes of segments held); variant-uri (string), variant-bandwidth (guint64, bits/s); \
+    http-rate (guint64, bits/s, 0 while unknown); memory (guint64, bytes of segments held); variant-uri (string), variant-bandwidth (guint64, bits/s), \
+    variant-switches (guint64, times that playback went on with another variant); \
     peer-stats (GstValueArray of p2phls-peer structures with id (string), downloaded and uploaded (guint64, bytes), \
     rate (guint64, bits/s) and, once measured, round-trip (guint64, ns))";
 
@@ -46,6 +47,7 @@ pub fn to_structure(stats: &Stats) -> gst::Structure {
         .field("memory", stats.memory)
         .field("variant-uri", &stats.variant_uri)
         .field("variant-bandwidth", stats.variant_bandwidth)
+        .field("variant-switches", stats.variant_switches)
         .field(
             "peer-stats",
             gst::Array::new(stats.peers.iter().map(|peer| peer_structure(peer).to_send_value())),

@@ -78,8 +78,16 @@ pub struct Config {
     pub user_agent: String,
     /// Sent with each HTTP request.
     pub extra_headers: Vec<(String, String)>,
-    /// Bits a second; 0 means unknown.
+    /// Bits a second; 0 means unknown, and then the variant to play is chosen by what is measured.
     pub connection_speed: u64,
+    /// Bits a second to begin with; 0 means unknown.
+    pub start_bitrate: u64,
+    /// Bits a second of the leanest variant that may be played.
+    pub min_bitrate: u64,
+    /// Bits a second of the richest one; 0 means unlimited.
+    pub max_bitrate: u64,
+    /// The share of the measured rate that a variant may take, 0 to 1.
+    pub bandwidth_target_ratio: f64,
     /// How long an HTTP request may be silent.
     pub timeout: Duration,
     /// Further tries of a failed HTTP request.

@@ -3,10 +3,10 @@
 //! HTTP requests that the viewer asked for, each a task of its own.
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use url::Url;
 
+use super::stream::{FetchEvents, StreamId};
 use crate::manifest::ByteRange;
 use crate::net::http::{HttpClient, HttpError, Part};
 use crate::viewer::{FetchFailure, FetchId};
@@ -58,39 +58,41 @@ impl FetchTarget {
 /// What goes on for longer than this is no segment, but something that does not end.
 const MAX_SEGMENT: u64 = 1 << 30;
 
-/// Starts a request for the segment from `offset` on. What comes of it is sent to `events`; when these
+/// Starts a request of `stream` for the segment from `offset` on. What comes of it is sent to `events`; when these
 /// are not taken, the response is not read.
 pub fn spawn(
     http: HttpClient,
+    stream: StreamId,
     fetch: FetchId,
     target: FetchTarget,
     offset: u64,
-    events: mpsc::Sender<FetchEvent>,
+    events: FetchEvents,
 ) -> AbortHandle {
     let task = tokio::spawn(async move {
-        let event = match run(&http, fetch, &target, offset, &events).await {
+        let event = match run(&http, stream, fetch, &target, offset, &events).await {
             Ok(()) => FetchEvent::Ended { fetch },
             Err(error) => FetchEvent::Failed { fetch, failure: classify(&error), error },
         };
         // The session has ended when nobody listens.
-        let _ = events.send(event).await;
+        let _ = events.send((stream, event)).await;
     });
     task.abort_handle()
 }
 
 async fn run(
     http: &HttpClient,
+    stream: StreamId,
     fetch: FetchId,
     target: &FetchTarget,
     offset: u64,
-    events: &mpsc::Sender<FetchEvent>,
+    events: &FetchEvents,
 ) -> Result<(), HttpError> {
     let url = || target.url.to_string();
     let part = target.part(offset);
     if part.length == Some(0) {
         // No Range header can ask for nothing.
         let total = target.range.map(|range| range.length);
-        let _ = events.send(FetchEvent::Started { fetch, offset, total }).await;
+        let _ = events.send((stream, FetchEvent::Started { fetch, offset, total })).await;
         return Ok(());
     }
     let mut body = http.open(&target.url, part, false).await?;
@@ -98,7 +100,7 @@ async fn run(
     // A server that does not know ranges sends the whole resource: fine if that is where the segment begins.
     let offset = body.offset.checked_sub(first).ok_or_else(|| HttpError::NoRanges { url: url() })?;
     let total = target.range.map(|range| range.length).or(body.total);
-    if events.send(FetchEvent::Started { fetch, offset, total }).await.is_err() {
+    if events.send((stream, FetchEvent::Started { fetch, offset, total })).await.is_err() {
         return Ok(());
     }
     // Where the segment is a part, a server may go on after it.
@@ -108,7 +110,7 @@ async fn run(
     {
         bytes.truncate(left.try_into().unwrap_or(usize::MAX));
         left -= bytes.len() as u64;
-        if events.send(FetchEvent::Bytes { fetch, bytes }).await.is_err() {
+        if events.send((stream, FetchEvent::Bytes { fetch, bytes })).await.is_err() {
             return Ok(());
         }
     }

@@ -8,8 +8,11 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `session` | the face: start, seek, statistics, events |
-//! | `driver` | the task: what happens goes into the viewer, what it wants is carried out |
-//! | `playlists` | loading and refreshing playlists |
+//! | `driver` | the task: what happens goes into the streams, what goes out of them is handed over |
+//! | `stream` | one variant in play: its viewer, what that wants, its swarm |
+//! | `playlists` | loading playlists |
+//! | `follower` | keeping the one in use fresh |
+//! | `keys` | the keys of encrypted segments |
 //! | `resource` | loading what is small, with retries |
 //! | `fetcher` | HTTP requests for segments |
 //! | `mesh` | trackers, offers and links |
@@ -20,6 +23,8 @@
 mod config;
 mod driver;
 mod fetcher;
+mod follower;
+mod keys;
 mod mesh;
 mod output;
 mod playlists;
@@ -30,6 +35,7 @@ mod runtime;
 mod session;
 mod soundness;
 mod store;
+mod stream;
 
 pub use config::{Config, P2pMode, Playback, PlaybackClock, TlsConfig};
 pub use output::{Item, SegmentStart, TrackReader};

@@ -1,175 +1,244 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Loads the presentation, chooses a variant, and keeps a live playlist fresh.
+//! Loads the presentation and the media playlists of its variants.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use bytes::Bytes;
 use url::Url;
 
+use super::follower::FollowerEvent;
+use super::stream::StreamId;
 use super::{SessionError, resource};
-use crate::manifest::{self, Manifest, MediaPlaylist, Presentation, Timeline, TimelineError, Variant};
+use crate::manifest::{
+    self, Manifest, ManifestError, MediaPlaylist, Presentation, Reload, Variables, Variant,
+};
 use crate::net::http::{HttpClient, Part};
+use crate::switcher::Limits;
 
-/// What the loader reports, in order.
+/// What becomes of loads.
 pub enum PlaylistEvent {
-    /// The presentation is known.
-    Loaded(Box<Loaded>),
-    /// The live playlist was reloaded.
-    Updated { timeline: Box<Timeline>, restarted: bool },
-    /// It could not be reloaded this time.
-    Trouble(SessionError),
-    /// There is nothing to play, or not any more.
+    Opened(Result<Box<Opened>, SessionError>),
+    /// The playlist of the variant of this index, to switch to.
+    Variant(usize, Result<Box<Media>, SessionError>),
+    /// The playlist of this stream goes on.
+    Followed(StreamId, FollowerEvent),
+}
+
+/// Variants that are tried until one can be loaded.
+const MAX_TRIES: usize = 8;
+
+/// How playlists are loaded.
+#[derive(Clone)]
+pub struct Loader {
+    pub http: HttpClient,
+    pub retries: u32,
+}
+
+/// A presentation as it is first seen.
+pub struct Opened {
+    /// Where the first playlist came from in the end.
+    pub url: Url,
+    /// None: the first playlist is a media playlist already.
+    pub presentation: Option<Arc<Presentation>>,
+    pub media: Media,
+}
+
+/// A media playlist, loaded for the first time.
+pub struct Media {
+    /// Which variant's, as an index into those of the presentation.
+    pub variant: Option<usize>,
+    pub playlist: MediaPlaylist,
+    /// When the request was made.
+    pub begun: Instant,
+}
+
+impl Loader {
+    /// Loads the presentation and the media playlist of the variant that `choose` names, or, where
+    /// that cannot be had, of one near it.
+    pub async fn open(
+        &self,
+        location: &Url,
+        choose: impl Fn(&[Variant]) -> Option<usize>,
+    ) -> Result<Opened, SessionError> {
+        let begun = Instant::now();
+        let (from, body) = self.get(&self.http, location, self.retries).await?;
+        let presentation = match read(&from, manifest::parse(&from, &body))? {
+            Manifest::Media(playlist) => {
+                let media = Media { variant: None, playlist, begun };
+                return Ok(Opened { url: from, presentation: None, media });
+            }
+            Manifest::Multivariant(presentation) => Arc::new(presentation),
+        };
+        let none = || SessionError::Format(format!("{from}: the multivariant playlist names no variant"));
+        let mut error = none();
+        for index in
+            choose(&presentation.variants).iter().flat_map(|first| near(&presentation.variants, *first))
+        {
+            match self.variant(&presentation, index).await {
+                Ok(media) => return Ok(Opened { url: from, presentation: Some(presentation), media }),
+                Err(failure) => {
+                    log::warn!(target: "p2phls-engine", "a variant is passed over: {failure}");
+                    error = failure;
+                }
+            }
+        }
+        Err(error)
+    }
+
+    /// Loads the media playlist of a variant.
+    pub async fn variant(&self, presentation: &Presentation, index: usize) -> Result<Media, SessionError> {
+        let begun = Instant::now();
+        let url = &presentation.variants[index].url;
+        let (from, body) = self.get(&self.http, url, self.retries).await?;
+        let parsed = manifest::parse_with(&from, &body, &presentation.variables);
+        let mut playlist = media(&from, read(&from, parsed)?)?;
+        inherit(&mut playlist, presentation);
+        Ok(Media { variant: Some(index), playlist, begun })
+    }
+
+    /// Loads a media playlist again, where `previous` is what a delta update builds on.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError::Misfit`]: the whole playlist has to be loaded.
+    pub async fn reload(
+        &self,
+        reload: &Reload,
+        imports: &Variables,
+        previous: Option<&MediaPlaylist>,
+    ) -> Result<MediaPlaylist, ReloadError> {
+        let http = self.http.patient(reload.patience.unwrap_or(Duration::ZERO));
+        let (from, body) = self.get(&http, &reload.url, 0).await?;
+        let parsed = match previous {
+            Some(previous) => manifest::parse_reload(&from, &body, imports, previous),
+            None => manifest::parse_with(&from, &body, imports),
+        };
+        match parsed {
+            Err(ManifestError::DeltaWithoutBase { .. }) => Err(ReloadError::Misfit),
+            parsed => Ok(media(&from, read(&from, parsed)?)?),
+        }
+    }
+
+    async fn get(&self, http: &HttpClient, url: &Url, retries: u32) -> Result<(Url, Bytes), SessionError> {
+        resource::load(http, url, Part::default(), manifest::MAX_BYTES, retries).await
+    }
+}
+
+/// Why a reload could not be used.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// A delta update builds on what is not known.
+    Misfit,
     Failed(SessionError),
 }
 
-/// What is known of a presentation once it is loaded.
-pub struct Loaded {
-    /// Where the first playlist came from in the end.
-    pub url: Url,
-    /// The variant chosen; None for a bare media playlist.
-    pub variant: Option<Variant>,
-    /// The media playlist's own URL.
-    pub playlist_url: Url,
-    pub timeline: Timeline,
-}
-
-/// How playlists are loaded.
-pub struct Loader {
-    pub http: HttpClient,
-    pub location: Url,
-    /// Bits a second; 0 is unknown.
-    pub connection_speed: u64,
-    pub retries: u32,
-    /// Somebody knows of newer segments.
-    pub nudge: Arc<Notify>,
-    pub events: mpsc::Sender<PlaylistEvent>,
-}
-
-/// A live playlist that cannot be reloaded for this long has ended without saying so.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-impl Loader {
-    /// Runs until the presentation has ended or can be loaded no more, or the receiver is gone.
-    pub async fn run(self) {
-        let (from, variant, playlist) = match self.load().await {
-            Ok(loaded) => loaded,
-            Err(error) => return self.send(PlaylistEvent::Failed(error)).await,
-        };
-        let playlist_url = playlist.url.clone();
-        let timeline = Timeline::new(playlist);
-        let loaded =
-            Loaded { url: from, variant, playlist_url: playlist_url.clone(), timeline: timeline.clone() };
-        self.send(PlaylistEvent::Loaded(Box::new(loaded))).await;
-        self.refresh(playlist_url, timeline).await;
-    }
-
-    /// Loads the presentation and the media playlist of the variant to play. With retries: at the start there
-    /// is nothing else to fall back on.
-    async fn load(&self) -> Result<(Url, Option<Variant>, MediaPlaylist), SessionError> {
-        match self.get(&self.location, self.retries).await? {
-            Manifest::Media(playlist) => Ok((playlist.url.clone(), None, playlist)),
-            Manifest::Multivariant(presentation) => {
-                let url = presentation.url.clone();
-                let variant = choose_variant(&presentation, self.connection_speed).ok_or_else(|| {
-                    SessionError::Format(format!("{url}: the multivariant playlist names no variant"))
-                })?;
-                match self.get(&variant.url, self.retries).await? {
-                    Manifest::Media(playlist) => Ok((url, Some(variant.clone()), playlist)),
-                    Manifest::Multivariant(_) => Err(SessionError::Format(format!(
-                        "{}: a variant must be a media playlist, this is another multivariant one",
-                        variant.url
-                    ))),
-                }
-            }
-        }
-    }
-
-    async fn refresh(&self, url: Url, mut timeline: Timeline) {
-        let mut wait = timeline.reload_delay(true);
-        let mut loaded_at = Instant::now();
-        let mut last_success = loaded_at;
-        while timeline.is_live() {
-            tokio::select! {
-                () = tokio::time::sleep_until(loaded_at + wait) => {}
-                () = self.nudge.notified() => {}
-                () = self.events.closed() => return,
-            }
-            loaded_at = Instant::now();
-            let result = match self.get(&url, 0).await {
-                Ok(Manifest::Media(playlist)) => timeline.update(playlist).map_err(from_timeline),
-                Ok(Manifest::Multivariant(_)) => {
-                    Err(SessionError::Format(format!("{url}: the playlist has become a multivariant one")))
-                }
-                Err(error) => Err(error),
-            };
-            match result {
-                Ok(change) => {
-                    last_success = loaded_at;
-                    let changed = change != manifest::Change::Unchanged;
-                    wait = timeline.reload_delay(changed);
-                    if changed || !timeline.is_live() {
-                        let restarted = change == manifest::Change::Restarted;
-                        let timeline = Box::new(timeline.clone());
-                        self.send(PlaylistEvent::Updated { timeline, restarted }).await;
-                    }
-                }
-                Err(error) if last_success.elapsed() > PATIENCE => {
-                    return self.send(PlaylistEvent::Failed(error)).await;
-                }
-                Err(error) => {
-                    wait = timeline.reload_delay(false);
-                    self.send(PlaylistEvent::Trouble(error)).await;
-                }
-            }
-        }
-    }
-
-    async fn get(&self, url: &Url, retries: u32) -> Result<Manifest, SessionError> {
-        let (from, body) =
-            resource::load(&self.http, url, Part::default(), manifest::MAX_BYTES, retries).await?;
-        manifest::parse(&from, &body).map_err(|error| SessionError::Format(format!("{from}: {error}")))
-    }
-
-    async fn send(&self, event: PlaylistEvent) {
-        // Nobody listens any more when the session has ended; then there is nothing to tell.
-        let _ = self.events.send(event).await;
+impl From<SessionError> for ReloadError {
+    fn from(error: SessionError) -> Self {
+        Self::Failed(error)
     }
 }
 
-fn from_timeline(error: TimelineError) -> SessionError {
-    SessionError::Format(error.to_string())
+fn read(from: &Url, parsed: Result<Manifest, ManifestError>) -> Result<Manifest, SessionError> {
+    parsed.map_err(|error| SessionError::Format(format!("{from}: {error}")))
+}
+
+fn media(from: &Url, manifest: Manifest) -> Result<MediaPlaylist, SessionError> {
+    match manifest {
+        Manifest::Media(playlist) => Ok(playlist),
+        Manifest::Multivariant(_) => Err(SessionError::Format(format!(
+            "{from}: a variant must be a media playlist, this is a multivariant one"
+        ))),
+    }
+}
+
+/// What a multivariant playlist says of all its media playlists: RFC 8216bis 4.4.2.
+fn inherit(playlist: &mut MediaPlaylist, presentation: &Presentation) {
+    playlist.independent_segments |= presentation.independent_segments;
+    playlist.start_offset = playlist.start_offset.or(presentation.start_offset);
 }
 
 /// The best variant that fits `speed` (bits/s), or the leanest if none does. Without a known speed the
-/// first: the publisher's own choice to start with (RFC 8216bis, section 4.4.6.2).
-fn choose_variant(presentation: &Presentation, speed: u64) -> Option<&Variant> {
-    let variants = &presentation.variants;
+/// first: the publisher's own choice to start with (RFC 8216bis, section 4.4.6.2). Those that `limits` do not
+/// allow count only where it allows none.
+pub fn choose(variants: &[Variant], speed: u64, limits: &Limits) -> Option<usize> {
+    let any = variants.iter().any(|variant| limits.allow(variant.bandwidth));
+    let all = || variants.iter().enumerate().filter(|(_, variant)| !any || limits.allow(variant.bandwidth));
+    let index = |(index, _): (usize, &Variant)| index;
     if speed == 0 {
-        return variants.first();
+        return all().next().map(index);
     }
-    let fitting = variants.iter().filter(|v| v.bandwidth <= speed);
-    fitting.max_by_key(|v| v.bandwidth).or_else(|| variants.iter().min_by_key(|v| v.bandwidth))
+    // Of equals the first: it is the one to prefer of redundant ones.
+    let fitting = all().rev().filter(|(_, v)| v.bandwidth <= speed).max_by_key(|(_, v)| v.bandwidth);
+    fitting.or_else(|| all().min_by_key(|(_, v)| v.bandwidth)).map(index)
+}
+
+/// Variants that show the same as this one from another address, this one first: RFC 8216bis 6.2.4
+/// calls them redundant.
+pub fn redundant(variants: &[Variant], index: usize) -> Vec<usize> {
+    let like =
+        |variant: &Variant| Variant { url: variants[index].url.clone(), pathway_id: None, ..variant.clone() };
+    let wanted = like(&variants[index]);
+    let others = (0..variants.len()).filter(|other| *other != index && like(&variants[*other]) == wanted);
+    [index].into_iter().chain(others).collect()
+}
+
+/// What to try when a variant cannot be had: those that show the same, the leaner ones from the best
+/// down, the richer ones from the leanest up.
+fn near(variants: &[Variant], first: usize) -> Vec<usize> {
+    let mut order = redundant(variants, first);
+    let bandwidth = |index: &usize| variants[*index].bandwidth;
+    let (mut leaner, mut richer): (Vec<usize>, Vec<usize>) = (0..variants.len())
+        .filter(|index| !order.contains(index))
+        .partition(|index| bandwidth(index) <= bandwidth(&first));
+    leaner.sort_by_key(|index| std::cmp::Reverse(bandwidth(index)));
+    richer.sort_by_key(bandwidth);
+    order.extend(leaner.into_iter().chain(richer));
+    order.truncate(MAX_TRIES);
+    order
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn variants(text: &str) -> Vec<Variant> {
+        let base = Url::parse("http://h/m.m3u8").unwrap();
+        match manifest::parse(&base, format!("#EXTM3U\n{text}").as_bytes()) {
+            Ok(Manifest::Multivariant(presentation)) => presentation.variants,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn the_variant_fits_the_connection() {
-        let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=2000000\nb\n#EXT-X-STREAM-INF:BANDWIDTH=500000\na\n\
-                    #EXT-X-STREAM-INF:BANDWIDTH=8000000\nc\n";
-        let base = Url::parse("http://h/m.m3u8").unwrap();
-        let Ok(Manifest::Multivariant(presentation)) = manifest::parse(&base, text.as_bytes()) else {
-            panic!("not multivariant");
-        };
-        let chosen = |speed| choose_variant(&presentation, speed).unwrap().bandwidth;
-        assert_eq!(chosen(0), 2_000_000);
-        assert_eq!(chosen(3_000_000), 2_000_000);
-        assert_eq!(chosen(100_000_000), 8_000_000);
-        assert_eq!(chosen(1), 500_000);
+        let variants = variants(
+            "#EXT-X-STREAM-INF:BANDWIDTH=2000000\nb\n#EXT-X-STREAM-INF:BANDWIDTH=500000\na\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=8000000\nc\n#EXT-X-STREAM-INF:BANDWIDTH=8000000\nc2\n",
+        );
+        let none = Limits { min: 0, max: 0, target_ratio: 0.8 };
+        let chosen = |speed| choose(&variants, speed, &none);
+        assert_eq!(chosen(0), Some(0));
+        assert_eq!(chosen(3_000_000), Some(0));
+        assert_eq!(chosen(100_000_000), Some(2));
+        assert_eq!(chosen(1), Some(1));
+        assert_eq!(choose(&[], 0, &none), None);
+        let chosen = |min, max| choose(&variants, 0, &Limits { min, max, ..none });
+        assert_eq!(chosen(0, 1_000_000), Some(1));
+        assert_eq!(chosen(3_000_000, 0), Some(2));
+        assert_eq!(chosen(3_000_000, 4_000_000), Some(0), "none is allowed");
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_replaced_by_what_is_nearest() {
+        let variants = variants(
+            "#EXT-X-STREAM-INF:BANDWIDTH=2,CODECS=\"a\",PATHWAY-ID=\"x\"\nb\n#EXT-X-STREAM-INF:BANDWIDTH=1\na\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=4\nd\n#EXT-X-STREAM-INF:BANDWIDTH=3\nc\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=2,CODECS=\"a\",PATHWAY-ID=\"y\"\nb2\n#EXT-X-STREAM-INF:BANDWIDTH=0\n0\n",
+        );
+        assert_eq!(redundant(&variants, 4), [4, 0]);
+        assert_eq!(redundant(&variants, 1), [1]);
+        assert_eq!(near(&variants, 0), [0, 4, 1, 5, 3, 2]);
     }
 }

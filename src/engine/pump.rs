@@ -7,18 +7,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::SessionError;
+use super::keys::Keys;
 use super::output::{Item, SegmentStart, TrackWriter};
 use super::store::Store;
-use crate::manifest::{Init, PlacedSegment, Timeline};
+use crate::container::Kind;
+use crate::container::decrypt::{DecryptError, Decryptor};
+use crate::manifest::{Init, Key, PlacedSegment, Timeline};
 use crate::swarm::SegmentId;
 
 /// What the pump needs or has done.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Step {
     /// It has come to this segment.
     Cursor(SegmentId),
     /// It cannot go on without this initialisation segment.
     NeedInit(Arc<Init>),
+    /// It cannot go on without this key.
+    NeedKey(Arc<Key>),
+    /// It cannot be decrypted.
+    Failed(SessionError),
     /// It left out so many segments: live playback had fallen behind the playlist, or they were gaps or empty.
     Skipped(u64),
     /// The first byte has gone out.
@@ -37,6 +45,11 @@ pub struct Pump {
     /// Bytes of it that have gone out.
     offset: u64,
     started: bool,
+    /// Opens the segment that goes out, where it is encrypted.
+    decryptor: Option<Decryptor>,
+    /// Playback has enough in hand: a segment goes out when it is whole, so that until then another variant can
+    /// take its place.
+    pub relaxed: bool,
     /// The next segment does not continue the last.
     discontinuity: bool,
     /// Discontinuity sequence and initialisation segment of the last segment that went out.
@@ -55,6 +68,8 @@ impl Pump {
             cursor: None,
             offset: 0,
             started: false,
+            decryptor: None,
+            relaxed: false,
             discontinuity: true,
             last: None,
             inits: Vec::new(),
@@ -68,6 +83,11 @@ impl Pump {
         self.cursor.map(SegmentId)
     }
 
+    /// Bytes of the segment at the cursor have gone out.
+    pub fn has_begun(&self) -> bool {
+        self.started
+    }
+
     pub fn has_ended(&self) -> bool {
         self.ended
     }
@@ -78,6 +98,7 @@ impl Pump {
         self.writer.set_generation(generation);
         self.move_to(number);
         self.discontinuity = true;
+        self.relaxed = false;
         self.ended = false;
         self.pushed = position;
     }
@@ -88,6 +109,12 @@ impl Pump {
             self.inits.remove(0);
         }
         self.inits.push((init, bytes));
+    }
+
+    /// Goes on with the segment of this number, of another variant, without a gap in time.
+    pub fn switch_to(&mut self, number: i64) {
+        self.move_to(number);
+        self.discontinuity = true;
     }
 
     /// Leaves the present segment out; what of it has gone out stays.
@@ -123,6 +150,7 @@ impl Pump {
         self.cursor = Some(number);
         self.offset = 0;
         self.started = false;
+        self.decryptor = None;
     }
 
     /// Hands over what can be, and says what it came to. None: it waits for bytes, for the playlist or for
@@ -131,6 +159,7 @@ impl Pump {
         &mut self,
         timeline: &Timeline,
         store: &Store,
+        keys: &Keys,
         readable: impl Fn(SegmentId) -> (u64, bool),
     ) -> Option<Step> {
         let cursor = self.cursor?;
@@ -146,30 +175,59 @@ impl Pump {
             return Some(Step::Skipped(1));
         }
         if !self.started {
-            if available == 0 {
+            if available == 0 || self.relaxed && !whole {
                 return None;
             }
-            let start = match self.start_of(segment) {
+            let decryptor = match &segment.segment.key {
+                Some(key) => match keys.decryptor(key, segment.segment.sequence) {
+                    Some(Ok(decryptor)) => Some(decryptor),
+                    Some(Err(error)) => return Some(Step::Failed(cannot_open(segment, error))),
+                    None => return Some(Step::NeedKey(key.clone())),
+                },
+                None => None,
+            };
+            let start = match self.start_of(segment, keys) {
                 Ok(start) => start,
-                Err(init) => return Some(Step::NeedInit(init)),
+                Err(step) => return Some(step),
             };
             self.writer.try_send(Item::Start(start)).ok()?;
+            self.decryptor = decryptor;
             self.started = true;
             self.discontinuity = false;
             self.last = Some((segment.segment.discontinuity_sequence, segment.segment.init.clone()));
         }
         let first = !self.any_byte;
         for bytes in store.get(id)?.slices(self.offset..available) {
+            if !self.writer.has_room() {
+                return None;
+            }
             let len = bytes.len() as u64;
-            self.writer.try_send(Item::Data(bytes)).ok()?;
+            let plain = match &mut self.decryptor {
+                Some(decryptor) => decryptor.push(&bytes),
+                None => bytes,
+            };
+            if self.offset == 0 && self.decryptor.is_some() && is_garbage(&plain) {
+                return Some(Step::Failed(cannot_open(segment, DecryptError::Padding)));
+            }
             self.offset += len;
-            self.any_byte = true;
+            if !plain.is_empty() {
+                self.writer.try_send(Item::Data(plain)).ok()?;
+                self.any_byte = true;
+            }
         }
         if first && self.any_byte {
             return Some(Step::FirstByte);
         }
         if !whole || self.offset < available {
             return None;
+        }
+        if !self.writer.has_room() {
+            return None;
+        }
+        match self.decryptor.take().map(Decryptor::finish) {
+            Some(Err(error)) => return Some(Step::Failed(cannot_open(segment, error))),
+            Some(Ok(last)) if !last.is_empty() => self.writer.try_send(Item::Data(last)).ok()?,
+            _ => {}
         }
         self.writer.try_send(Item::End).ok()?;
         self.pushed = segment.end();
@@ -195,7 +253,7 @@ impl Pump {
         Some(Step::Ended)
     }
 
-    fn start_of(&self, placed: &PlacedSegment) -> Result<SegmentStart, Arc<Init>> {
+    fn start_of(&self, placed: &PlacedSegment, keys: &Keys) -> Result<SegmentStart, Step> {
         let segment = &placed.segment;
         let (last_sequence, last_init) = match &self.last {
             Some((sequence, init)) => (Some(*sequence), init.as_ref()),
@@ -203,13 +261,50 @@ impl Pump {
         };
         let discontinuity = self.discontinuity || last_sequence != Some(segment.discontinuity_sequence);
         let init = match &segment.init {
-            Some(init) if discontinuity || last_init != Some(init) => {
-                let bytes =
-                    self.inits.iter().find(|(known, _)| known == init).map(|(_, bytes)| bytes.clone());
-                Some(bytes.ok_or_else(|| init.clone())?)
-            }
+            Some(init) if discontinuity || last_init != Some(init) => Some(self.init(placed, init, keys)?),
             _ => None,
         };
         Ok(SegmentStart { position: placed.start, duration: segment.duration, discontinuity, init })
     }
+
+    /// The initialisation segment, in plain.
+    fn init(&self, placed: &PlacedSegment, init: &Arc<Init>, keys: &Keys) -> Result<Bytes, Step> {
+        let known = self.inits.iter().find(|(known, _)| known == init);
+        let (_, bytes) = known.ok_or_else(|| Step::NeedInit(init.clone()))?;
+        let Some(key) = &init.key else { return Ok(bytes.clone()) };
+        // It should have a vector of its own: RFC 8216bis 4.4.4.5.
+        let decryptor = keys.decryptor(key, placed.segment.sequence);
+        let open = |mut decryptor: Decryptor| {
+            let mut plain = decryptor.push(bytes).to_vec();
+            plain.extend(decryptor.finish()?);
+            Ok(plain.into())
+        };
+        let opened = decryptor.ok_or_else(|| Step::NeedKey(key.clone()))?.and_then(open);
+        opened.map_err(|error| Step::Failed(cannot_open(placed, error)))
+    }
+}
+
+/// Whether a segment that has been decrypted begins as no media does.
+fn is_garbage(start: &[u8]) -> bool {
+    Kind::sniff(&start[..start.len().min(Kind::SNIFF_BYTES)]) == Some(Kind::Unknown)
+}
+
+fn cannot_open(placed: &PlacedSegment, error: DecryptError) -> SessionError {
+    let segment = &placed.segment;
+    let key = match segment.key.as_ref().and_then(|key| key.uri.as_ref()) {
+        // A data: address would be the key itself.
+        Some(uri) if uri.scheme() != "data" => uri.as_str(),
+        _ => "the playlist",
+    };
+    let advice = match error {
+        DecryptError::KeyLength(_) => {
+            "what came is no key, but perhaps a page that asks for a login, for which extra-headers may be needed"
+        }
+        DecryptError::Length => "it was cut short, or is not encrypted at all",
+        DecryptError::Padding => "either the key is that of another stream, or the segment is damaged",
+    };
+    SessionError::Decrypt(format!(
+        "{}: cannot be decrypted with the key from {key}: {error}; {advice}",
+        segment.url
+    ))
 }

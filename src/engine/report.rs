@@ -29,7 +29,25 @@ pub struct Stats {
     pub variant_uri: String,
     /// Its BANDWIDTH, bits/s; 0 for a bare media playlist.
     pub variant_bandwidth: u64,
+    /// Times that playback went on with another variant.
+    pub variant_switches: u64,
     pub peers: Vec<PeerStats>,
+}
+
+/// What two viewers of one session count together.
+pub fn sum(a: Counters, b: Counters) -> Counters {
+    Counters {
+        http_bytes: a.http_bytes + b.http_bytes,
+        peer_bytes: a.peer_bytes + b.peer_bytes,
+        upload_bytes: a.upload_bytes + b.upload_bytes,
+        wasted_bytes: a.wasted_bytes + b.wasted_bytes,
+        rejected_bytes: a.rejected_bytes + b.rejected_bytes,
+        elected: a.elected + b.elected,
+        backups: a.backups + b.backups,
+        last_calls: a.last_calls + b.last_calls,
+        hedges: a.hedges + b.hedges,
+        banned_peers: a.banned_peers + b.banned_peers,
+    }
 }
 
 /// One peer with an open channel.

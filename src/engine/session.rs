@@ -12,6 +12,7 @@ use super::driver::Driver;
 use super::output;
 use super::runtime::RUNTIME;
 use super::{Config, Stats, TrackReader};
+use crate::manifest::{DateRange, SessionData};
 
 /// What went wrong, in words for the user.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +32,12 @@ pub enum SessionError {
     /// The stream uses something that this version cannot do.
     #[error("{0}")]
     Unsupported(String),
+    /// The key of an encrypted stream cannot be had.
+    #[error("{0}")]
+    NoKey(String),
+    /// The key does not fit, or what came is damaged.
+    #[error("{0}")]
+    Decrypt(String),
     /// A setting makes no sense.
     #[error("{0}")]
     Settings(String),
@@ -47,6 +54,10 @@ pub enum Event {
     Ready { tracks: Vec<TrackInfo>, duration: Option<Duration> },
     /// The duration is known or has changed (a live presentation has ended, for example).
     DurationChanged(Option<Duration>),
+    /// EXT-X-SESSION-DATA. Sent once.
+    SessionData(Vec<SessionData>),
+    /// Date ranges that are new or have changed, each with its start on the timeline where that is known.
+    DateRanges(Vec<(DateRange, Option<Duration>)>),
     /// Playback goes on, but the user should know.
     Warning(SessionError),
     /// Playback cannot go on.
@@ -67,6 +78,8 @@ pub(super) struct Snapshot {
     /// Start and end of what can be sought; None before the presentation is known.
     pub window: Option<(Duration, Duration)>,
     pub duration: Option<Duration>,
+    /// The duration has been told.
+    pub known: bool,
     pub live: bool,
     pub stats: Stats,
 }
@@ -98,9 +111,10 @@ impl Session {
         let (writer, reader) = output::channel();
         let reader = Arc::new(reader);
         let running = CancellationToken::new();
-        let driver = Driver::new(config, shared.clone(), Box::new(on_event), writer, reader.clone(), seeks);
+        let (driver, receivers) =
+            Driver::new(config, shared.clone(), Box::new(on_event), writer, reader.clone(), seeks);
         let stopped = running.clone();
-        RUNTIME.spawn(async move { driver.run(stopped).await });
+        RUNTIME.spawn(async move { driver.run(receivers, stopped).await });
         Self { shared, reader, seek, _running: running.drop_guard() }
     }
 

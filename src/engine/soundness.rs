@@ -2,7 +2,10 @@
 
 //! Tells media from garbage in segments that peers had a hand in.
 
+use bytes::Bytes;
+
 use super::store::SegmentBytes;
+use crate::container::decrypt::Decryptor;
 use crate::container::{Kind, framing};
 
 /// Looks at the framing of whole segments, knowing what container the origin sends.
@@ -24,5 +27,19 @@ impl Soundness {
         let first = segment.chunks().next().unwrap_or_default();
         let Some(kind) = self.kind.or_else(|| Kind::sniff(first)) else { return true };
         framing::check(kind, segment.chunks()).is_ok()
+    }
+
+    /// The same for an encrypted segment, of which nobody has seen how the origin's look.
+    pub fn check_encrypted(&self, segment: &SegmentBytes, mut decryptor: Decryptor) -> bool {
+        let mut plain: Vec<Bytes> = segment.chunks().map(|chunk| decryptor.push(chunk)).collect();
+        let Ok(last) = decryptor.finish() else { return false };
+        plain.push(last);
+        plain.retain(|chunk| !chunk.is_empty());
+        // It begins in one piece, or else the container could not be told.
+        let head: Vec<u8> = plain.iter().flatten().take(Kind::SNIFF_BYTES).copied().collect();
+        match Kind::sniff(&head) {
+            None | Some(Kind::Unknown) => false,
+            Some(kind) => framing::check(kind, plain.iter().map(Bytes::as_ref)).is_ok(),
+        }
     }
 }

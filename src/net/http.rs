@@ -102,6 +102,11 @@ impl HttpClient {
         Ok(Self { client, timeout: config.timeout })
     }
 
+    /// The same client, which lets servers take at least so long to answer.
+    pub fn patient(&self, timeout: Duration) -> Self {
+        Self { client: self.client.clone(), timeout: self.timeout.max(timeout) }
+    }
+
     /// Fetches a small resource, or a small part of one. Gives it with the URL that it came from in the end.
     pub async fn get(&self, url: &Url, part: Part, limit: usize) -> Result<(Url, Bytes), HttpError> {
         // Whether a range counts compressed bytes is for each server to guess.

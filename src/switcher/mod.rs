@@ -4,12 +4,17 @@
 //!
 //! Everything is driven by *slack*: the time left until playback needs a segment. While there is
 //! slack, peers deliver; when it runs down to what HTTP itself needs plus a margin, HTTP fetches
-//! what is missing, so trouble among peers costs bytes and not playback.
+//! what is missing, so trouble among peers costs bytes and not playback. Which variant is played is
+//! for [`adaptation`] to say, by the buffer and by what HTTP alone delivers ([`throughput`]).
 
+pub mod adaptation;
 pub mod decision;
 pub mod election;
 pub mod estimate;
+pub mod throughput;
 
+pub use adaptation::{Adaptation, Limits, Standing};
 pub use decision::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide};
 pub use election::{Seat, fetchers, seat, spread};
 pub use estimate::{DeliveryEstimate, RateMeter};
+pub use throughput::Throughput;

@@ -5,12 +5,14 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod encrypted;
 pub mod live;
 pub mod media;
 pub mod origin;
 pub mod player;
 pub mod redis;
 pub mod tracker;
+pub mod variants;
 pub mod viewer;
 
 use std::sync::Once;

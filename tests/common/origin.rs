@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ pub enum Fault {
     Stall,
 }
 
-type Maker = Arc<dyn Fn() -> String + Send + Sync>;
+/// Makes a file for a query; None: it is not there yet.
+type Maker = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A directory served over HTTP, until dropped.
 pub struct Origin {
@@ -35,7 +37,7 @@ pub struct Origin {
     _runtime: tokio::runtime::Runtime,
 }
 
-/// Path and headers.
+/// Path with query, and headers.
 type Request = (String, HeaderMap);
 
 struct Site {
@@ -46,6 +48,10 @@ struct Site {
     requests: Mutex<Vec<Request>>,
     requested: Condvar,
     cleared: tokio::sync::Notify,
+    /// Bytes a second of all bodies together; 0 is as fast as it goes.
+    rate: AtomicU64,
+    /// Whoever holds it sends.
+    line: tokio::sync::Mutex<()>,
 }
 
 impl Origin {
@@ -63,6 +69,8 @@ impl Origin {
             requests: Mutex::default(),
             requested: Condvar::new(),
             cleared: tokio::sync::Notify::new(),
+            rate: AtomicU64::new(0),
+            line: tokio::sync::Mutex::default(),
         });
         let address = listener.local_addr().expect("a bound socket has an address");
         let app = Router::new().fallback(answer).with_state(site.clone());
@@ -76,7 +84,13 @@ impl Origin {
 
     /// From now on `path` is what `make` gives at each request.
     pub fn set_made(&self, path: &str, make: impl Fn() -> String + Send + Sync + 'static) {
-        self.site.made.lock().unwrap().push((format!("/{path}"), Arc::new(make)));
+        self.set_answer(path, move |_| Some(make()));
+    }
+
+    /// From now on `path` is what `answer` gives for the query of each request; while that is None, the request
+    /// waits.
+    pub fn set_answer(&self, path: &str, answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        self.site.made.lock().unwrap().push((format!("/{path}"), Arc::new(answer)));
     }
 
     /// From now on whatever ends in `path` has this fault.
@@ -84,12 +98,17 @@ impl Origin {
         self.site.faults.lock().unwrap().push((path.to_owned(), fault));
     }
 
+    /// From now on all bodies together come at so many bits a second.
+    pub fn set_rate(&self, bits: u64) {
+        self.site.rate.store(bits / 8, Ordering::Relaxed);
+    }
+
     pub fn clear_faults(&self) {
         self.site.faults.lock().unwrap().clear();
         self.site.cleared.notify_waiters();
     }
 
-    /// Paths and headers of the requests so far.
+    /// Paths with queries and headers of the requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.site.requests.lock().unwrap().clone()
     }
@@ -109,7 +128,8 @@ impl Origin {
 
 async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> Response<Body> {
     let path = uri.path().to_owned();
-    site.requests.lock().unwrap().push((path.clone(), headers.clone()));
+    let target = uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
+    site.requests.lock().unwrap().push((target, headers.clone()));
     site.requested.notify_all();
     let fault =
         site.faults.lock().unwrap().iter().find(|(end, _)| path.ends_with(end)).map(|(_, f)| f.clone());
@@ -120,7 +140,15 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
     let body = match &fault {
         Some(Fault::Status(status)) => return status_only(*status),
         Some(Fault::Body(bytes)) => Bytes::from_static(bytes),
-        _ if made.is_some() => Bytes::from(made.map(|make| make()).unwrap_or_default()),
+        _ if made.is_some() => {
+            let make = |query| made.as_ref().and_then(|make| make(query));
+            loop {
+                match make(uri.query().unwrap_or_default()) {
+                    Some(text) => break Bytes::from(text),
+                    None => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        }
         _ => {
             match tokio::task::block_in_place(|| std::fs::read(site.root.join(path.trim_start_matches('/'))))
             {
@@ -130,6 +158,11 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
         }
     };
     let mut response = ranged(body, &headers);
+    if site.rate.load(Ordering::Relaxed) > 0 {
+        let whole = axum::body::to_bytes(std::mem::take(response.body_mut()), usize::MAX).await;
+        *response.body_mut() = throttled(whole.expect("bytes in memory"), site);
+        return response;
+    }
     if let Some(Fault::Stall) = fault {
         let whole = axum::body::to_bytes(std::mem::take(response.body_mut()), usize::MAX).await;
         *response.body_mut() = stalling(whole.expect("bytes in memory"), site);
@@ -160,6 +193,22 @@ fn ranged(body: Bytes, headers: &HeaderMap) -> Response<Body> {
         .header(header::CONTENT_LENGTH, end - first)
         .body(Body::from(body.slice(first..end)))
         .expect("a good response")
+}
+
+/// Sends piece by piece, one response after the other, as over one slow line.
+fn throttled(body: Bytes, site: Arc<Site>) -> Body {
+    let pieces: Vec<Bytes> =
+        (0..body.len()).step_by(4096).map(|at| body.slice(at..(at + 4096).min(body.len()))).collect();
+    let sent = stream::iter(pieces).then(move |piece| {
+        let site = site.clone();
+        async move {
+            let _line = site.line.lock().await;
+            let rate = site.rate.load(Ordering::Relaxed).max(1);
+            tokio::time::sleep(Duration::from_secs_f64(piece.len() as f64 / rate as f64)).await;
+            Ok::<_, std::convert::Infallible>(piece)
+        }
+    });
+    Body::from_stream(sent)
 }
 
 fn stalling(body: Bytes, site: Arc<Site>) -> Body {

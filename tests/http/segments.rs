@@ -46,6 +46,10 @@ fn play(location: Url) -> Played {
         user_agent: "Test/1".into(),
         extra_headers: Vec::new(),
         connection_speed: 0,
+        start_bitrate: 0,
+        min_bitrate: 0,
+        max_bitrate: 0,
+        bandwidth_target_ratio: 0.8,
         timeout: Duration::from_secs(20),
         retries: 2,
         tls: TlsConfig::default(),
@@ -65,7 +69,7 @@ fn play(location: Url) -> Played {
                 reader.interrupt();
             }
         }
-        Event::DurationChanged(_) | Event::Warning(_) => {}
+        _ => {}
     });
     let next_event = || events.recv_timeout(Duration::from_secs(60)).expect("the session says something");
     let mut played = Played { error: next_event(), ..Played::default() };

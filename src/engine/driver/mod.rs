@@ -1,48 +1,43 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The task behind a session: what happens goes into the viewer, what the viewer wants is carried out.
+//! The task behind a session: what happens goes into the streams, what goes out of them is handed
+//! to the element.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `presentation` | the playlist loaded and reloaded, and seeks |
-//! | `fetching` | HTTP requests for segments |
-//! | `peers` | the swarm |
+//! | `presentation` | playlists loaded and reloaded, and seeks |
+//! | `switching` | from one variant to another |
 //! | `outgoing` | what goes out next |
 //! | `status` | playback's position and the statistics |
 
-mod fetching;
 mod outgoing;
-mod peers;
 mod presentation;
 mod status;
+mod switching;
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::engine::fetcher::{self, FetchEvent, FetchTarget};
-use crate::engine::mesh::{Mesh, MeshInput};
+use crate::engine::fetcher::FetchEvent;
+use crate::engine::keys::{self, Keys};
+use crate::engine::mesh::MeshInput;
 use crate::engine::output::{TrackReader, TrackWriter};
-use crate::engine::playlists::{Loader, PlaylistEvent};
+use crate::engine::playlists::{self, Loader, PlaylistEvent};
 use crate::engine::pump::Pump;
 use crate::engine::report::StallMeter;
 use crate::engine::session::{Seek, Shared};
-use crate::engine::soundness::Soundness;
-use crate::engine::store::Store;
-use crate::engine::{Config, Event, P2pMode, SessionError};
-use crate::manifest::{Init, Timeline, Variant};
+use crate::engine::stream::{FetchEvents, Stream, StreamId, next_in_swarm};
+use crate::engine::{Config, Event, SessionError};
+use crate::manifest::{DateRange, Init, Presentation, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
-use crate::swarm::client::peer_id_from_random;
-use crate::swarm::wire::{self, Decoder};
-use crate::swarm::{PeerId, SegmentId};
-use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, Viewer, ViewerConfig};
+use crate::viewer::Counters;
+use switching::Switching;
 
 /// How often playback's position is looked at and the statistics are written.
 const TICK: Duration = Duration::from_millis(250);
@@ -54,49 +49,73 @@ type OnEvent = Box<dyn Fn(Event) + Send + Sync>;
 type InitResult = (Arc<Init>, Result<Bytes, SessionError>);
 
 pub(super) struct Driver {
-    config: Config,
+    config: Arc<Config>,
     shared: Shared,
     on_event: OnEvent,
     reader: Arc<TrackReader>,
     seeks: watch::Receiver<Seek>,
     started: Instant,
-    viewer: Viewer,
-    store: Store,
+    presentation: Option<Arc<Presentation>>,
+    /// Where the first playlist came from.
+    url: Option<Url>,
+    /// What is played; None before it is known.
+    stream: Option<Stream>,
+    /// What is played after that.
+    next: Option<Stream>,
+    switching: Switching,
+    streams: u64,
     pump: Pump,
-    timeline: Option<Timeline>,
-    fetches: HashMap<FetchId, AbortHandle>,
-    fetch_events: (mpsc::Sender<FetchEvent>, mpsc::Receiver<FetchEvent>),
-    inits: (mpsc::Sender<InitResult>, mpsc::Receiver<InitResult>),
+    keys: Keys,
+    /// The key without which nothing goes out.
+    needed_key: Option<Url>,
     loading_init: Option<Arc<Init>>,
-    /// Why a segment could not be had.
-    lost: BTreeMap<SegmentId, SessionError>,
-    last_errors: BTreeMap<SegmentId, SessionError>,
+    senders: Senders,
     skips_in_a_row: u32,
-    mesh: Option<Mesh>,
-    decoders: HashMap<PeerKey, Decoder>,
-    soundness: Soundness,
-    nudge: Arc<Notify>,
+    /// Those that the element has been told of and that are still listed.
+    date_ranges: Vec<DateRange>,
     stalls: StallMeter,
-    swarm_size: Option<u64>,
-    /// When the swarm was joined.
-    joined: Option<Instant>,
     skipped: u64,
+    /// Of the streams that are not played any more.
+    counters: Counters,
     startup: Option<Duration>,
-    variant: Option<Variant>,
-    playlist_url: Option<Url>,
+    /// Where the output began, at the start or after the last seek.
+    origin: Duration,
+}
+
+/// Where those who work for the driver send what becomes of it.
+struct Senders {
+    playlists: mpsc::Sender<PlaylistEvent>,
+    fetches: FetchEvents,
+    inits: mpsc::Sender<InitResult>,
+}
+
+/// The other ends.
+pub(super) struct Receivers {
+    playlists: mpsc::Receiver<PlaylistEvent>,
+    fetches: mpsc::Receiver<(StreamId, FetchEvent)>,
+    inits: mpsc::Receiver<InitResult>,
+    keys: mpsc::Receiver<keys::Loaded>,
 }
 
 /// What the task waits for.
 enum Input {
-    Playlist(Option<PlaylistEvent>),
-    Fetch(FetchEvent),
+    Playlist(PlaylistEvent),
+    Fetch(StreamId, FetchEvent),
     Init(InitResult),
-    Mesh(MeshInput),
+    Key(keys::Loaded),
+    Mesh(StreamId, MeshInput),
     Seek,
     Tick,
     Timeout,
     Writable,
     Stopped,
+}
+
+/// What the session talks to the world with.
+struct World {
+    http: HttpClient,
+    tls: rustls::ClientConfig,
+    loader: Loader,
 }
 
 impl Driver {
@@ -107,63 +126,107 @@ impl Driver {
         writer: TrackWriter,
         reader: Arc<TrackReader>,
         seeks: watch::Receiver<Seek>,
-    ) -> Self {
-        let p2p = config.p2p != P2pMode::Off && !config.trackers.is_empty();
-        let mut viewer = ViewerConfig::new(PeerId(peer_id_from_random(rand::random())));
-        viewer.download_from_peers = p2p;
-        viewer.upload_to_peers = p2p && config.p2p == P2pMode::On;
-        viewer.max_upload_rate = (config.max_upload_rate > 0).then_some(config.max_upload_rate / 8);
-        viewer.buffer = config.buffer_duration;
-        viewer.max_memory = config.max_memory;
-        viewer.retries = config.retries;
-        Self {
-            viewer: Viewer::new(viewer),
-            pump: Pump::new(writer),
-            config,
+    ) -> (Self, Receivers) {
+        let playlists = mpsc::channel(4);
+        let fetches = mpsc::channel(FETCH_EVENTS);
+        let inits = mpsc::channel(1);
+        let keys = mpsc::channel(1);
+        let driver = Self {
+            switching: Switching::new(&config),
+            config: Arc::new(config),
             shared,
             on_event,
             reader,
             seeks,
             started: Instant::now(),
-            store: Store::default(),
-            timeline: None,
-            fetches: HashMap::new(),
-            fetch_events: mpsc::channel(FETCH_EVENTS),
-            inits: mpsc::channel(1),
+            presentation: None,
+            url: None,
+            stream: None,
+            next: None,
+            streams: 0,
+            pump: Pump::new(writer),
+            keys: Keys::new(keys.0),
+            needed_key: None,
             loading_init: None,
-            lost: BTreeMap::new(),
-            last_errors: BTreeMap::new(),
+            senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
             skips_in_a_row: 0,
-            mesh: None,
-            decoders: HashMap::new(),
-            soundness: Soundness::default(),
-            nudge: Arc::new(Notify::new()),
+            date_ranges: Vec::new(),
             stalls: StallMeter::default(),
-            swarm_size: None,
-            joined: None,
             skipped: 0,
+            counters: Counters::default(),
             startup: None,
-            variant: None,
-            playlist_url: None,
-        }
+            origin: Duration::ZERO,
+        };
+        let receivers =
+            Receivers { playlists: playlists.1, fetches: fetches.1, inits: inits.1, keys: keys.1 };
+        (driver, receivers)
     }
 
     /// Plays until `stopped`, or until it cannot go on.
-    pub async fn run(mut self, stopped: CancellationToken) {
-        if let Err(error) = self.play(&stopped).await {
+    pub async fn run(mut self, receivers: Receivers, stopped: CancellationToken) {
+        if let Err(error) = self.play(receivers, &stopped).await {
             self.emit(Event::Error(error));
             // What has been fetched is still played out by whoever reads it.
             stopped.cancelled().await;
         }
-        for fetch in self.fetches.values() {
-            fetch.abort();
-        }
-        if let Some(mesh) = self.mesh.take() {
-            mesh.stop().await;
+        for stream in [self.stream.take(), self.next.take()].into_iter().flatten() {
+            stream.stop().await;
         }
     }
 
-    async fn play(&mut self, stopped: &CancellationToken) -> Result<(), SessionError> {
+    async fn play(&mut self, mut from: Receivers, stopped: &CancellationToken) -> Result<(), SessionError> {
+        let world = self.world()?;
+        self.open(&world);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.settle(&world)?;
+            let timeout = self.streams().filter_map(|stream| stream.viewer.poll_timeout()).min();
+            let waits_for_reader = !self.pump.has_room();
+            let input = tokio::select! {
+                () = stopped.cancelled() => Input::Stopped,
+                Ok(()) = self.seeks.changed() => Input::Seek,
+                Some(event) = from.playlists.recv() => Input::Playlist(event),
+                Some((stream, event)) = from.fetches.recv() => Input::Fetch(stream, event),
+                Some(init) = from.inits.recv() => Input::Init(init),
+                Some(key) = from.keys.recv() => Input::Key(key),
+                (stream, input) = next_in_swarm(&mut self.stream) => Input::Mesh(stream, input),
+                (stream, input) = next_in_swarm(&mut self.next) => Input::Mesh(stream, input),
+                () = self.pump.writable(), if waits_for_reader => Input::Writable,
+                () = at(timeout) => Input::Timeout,
+                _ = ticks.tick() => Input::Tick,
+            };
+            match input {
+                Input::Stopped => return Ok(()),
+                Input::Seek => self.seek(),
+                Input::Playlist(event) => self.handle_playlist(event, &world)?,
+                Input::Fetch(stream, event) => {
+                    self.switching.watch(Instant::now(), &event);
+                    if let Some(stream) = self.stream(stream) {
+                        stream.handle_fetch(event);
+                    }
+                }
+                Input::Init((init, bytes)) => {
+                    self.loading_init = None;
+                    self.pump.add_init(init, bytes?);
+                }
+                Input::Key(key) => self.handle_key(key)?,
+                Input::Mesh(stream, input) => {
+                    if let Some(stream) = self.stream(stream) {
+                        stream.handle_mesh(input);
+                    }
+                }
+                Input::Tick => {
+                    self.tick();
+                    self.adapt(&world);
+                }
+                Input::Timeout => self.streams_mut().for_each(|stream| stream.viewer.handle_timeout()),
+                Input::Writable => {}
+            }
+        }
+    }
+
+    fn world(&self) -> Result<World, SessionError> {
         let tls = tls::client_config(self.config.tls.strict, self.config.tls.ca_file.as_ref());
         let tls = tls.map_err(settings)?;
         let http = HttpConfig {
@@ -172,126 +235,47 @@ impl Driver {
             timeout: self.config.timeout,
         };
         let http = HttpClient::new(http, tls.clone()).map_err(settings)?;
-        let (playlist_sender, mut playlists) = mpsc::channel(4);
-        let loader = Loader {
-            http: http.clone(),
-            location: self.config.location.clone(),
-            connection_speed: self.config.connection_speed,
-            retries: self.config.retries,
-            nudge: self.nudge.clone(),
-            events: playlist_sender,
-        };
-        tokio::spawn(loader.run());
-        let mut playlists_open = true;
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            self.settle(&http)?;
-            let timeout = self.viewer.poll_timeout();
-            let waits_for_reader = !self.pump.has_room();
-            let input = tokio::select! {
-                () = stopped.cancelled() => Input::Stopped,
-                Ok(()) = self.seeks.changed() => Input::Seek,
-                event = playlists.recv(), if playlists_open => Input::Playlist(event),
-                Some(event) = self.fetch_events.1.recv() => Input::Fetch(event),
-                Some(init) = self.inits.1.recv() => Input::Init(init),
-                input = next_of(&mut self.mesh) => Input::Mesh(input),
-                () = self.pump.writable(), if waits_for_reader => Input::Writable,
-                () = at(timeout) => Input::Timeout,
-                _ = ticks.tick() => Input::Tick,
-            };
-            match input {
-                Input::Stopped => return Ok(()),
-                Input::Seek => self.seek(),
-                Input::Playlist(None) => playlists_open = false,
-                Input::Playlist(Some(event)) => self.handle_playlist(event, &tls)?,
-                Input::Fetch(event) => self.handle_fetch(event),
-                Input::Init((init, bytes)) => {
-                    self.loading_init = None;
-                    self.pump.add_init(init, bytes?);
-                }
-                Input::Mesh(input) => self.handle_mesh(input),
-                Input::Tick => self.tick(),
-                Input::Timeout => self.viewer.handle_timeout(),
-                Input::Writable => {}
-            }
-        }
+        let loader = Loader { http: http.clone(), retries: self.config.retries };
+        Ok(World { http, tls, loader })
     }
 
-    /// Carries out all that the viewer wants and hands over all that can go out.
-    fn settle(&mut self, http: &HttpClient) -> Result<(), SessionError> {
+    /// Has the presentation loaded.
+    fn open(&self, world: &World) {
+        let (loader, events) = (world.loader.clone(), self.senders.playlists.clone());
+        let location = self.config.location.clone();
+        let (speed, limits) = (self.switching.start_rate(), self.switching.limits);
+        tokio::spawn(async move {
+            let choose = |variants: &[Variant]| playlists::choose(variants, speed, &limits);
+            let opened = loader.open(&location, choose).await;
+            // The session has ended when nobody listens.
+            let _ = events.send(PlaylistEvent::Opened(opened.map(Box::new))).await;
+        });
+    }
+
+    /// Carries out all that the viewers want and hands over all that can go out.
+    fn settle(&mut self, world: &World) -> Result<(), SessionError> {
         loop {
-            while let Some(action) = self.viewer.poll_action(Instant::now()) {
-                self.carry_out(action, http);
+            for stream in [&mut self.stream, &mut self.next].into_iter().flatten() {
+                stream.settle(&world.http, &mut self.keys);
             }
-            if !self.pump(http)? {
+            let more = self.pump(world)?;
+            self.keys.load(&world.http, self.config.retries);
+            if !more {
                 return Ok(());
             }
         }
     }
 
-    fn carry_out(&mut self, action: Action, http: &HttpClient) {
-        match action {
-            Action::Fetch { fetch, segment, offset } => {
-                let placed = self.timeline.as_ref().and_then(|t| t.get(segment.0));
-                let Some(placed) = placed else {
-                    let failure = FetchFailure::NotFound;
-                    return self.viewer.handle_http_failure(Instant::now(), fetch, failure);
-                };
-                let target =
-                    FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
-                log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
-                let events = self.fetch_events.0.clone();
-                let task = fetcher::spawn(http.clone(), fetch, target, offset, events);
-                self.fetches.insert(fetch, task);
-            }
-            Action::CancelFetch { fetch } => {
-                if let Some(task) = self.fetches.remove(&fetch) {
-                    task.abort();
-                }
-            }
-            Action::Command { peer, command } => {
-                log::trace!(target: "p2phls-swarm", "to {peer:?}: {command:?}");
-                for message in wire::encode(&command, wire::MAX_MESSAGE) {
-                    self.send(peer, message);
-                }
-            }
-            Action::Broadcast { command } => {
-                log::trace!(target: "p2phls-swarm", "to all: {command:?}");
-                let messages = wire::encode(&command, wire::MAX_MESSAGE);
-                let peers: Vec<PeerKey> = self.decoders.keys().copied().collect();
-                for peer in peers {
-                    for message in &messages {
-                        self.send(peer, message.clone());
-                    }
-                }
-            }
-            Action::Upload { peer, segment, range } => self.upload(peer, segment, range),
-            Action::Check { segment } => {
-                let sound = self.store.get(segment).is_some_and(|bytes| self.soundness.check(bytes));
-                if !sound {
-                    log::warn!(target: "p2phls-swarm", "segment {segment} from peers is not sound");
-                }
-                self.viewer.handle_checked(segment, sound);
-            }
-            Action::Evict { segment } => {
-                self.store.remove(segment);
-                self.last_errors.remove(&segment);
-            }
-            Action::Unavailable { segment, failure } => {
-                let known = self.last_errors.remove(&segment);
-                let text = || SessionError::Connection(format!("segment {segment}: {failure:?}"));
-                self.lost.insert(segment, known.unwrap_or_else(text));
-            }
-            Action::ReloadPlaylist => self.nudge.notify_one(),
-            Action::Drop { peer, reason } => {
-                log::info!(target: "p2phls-swarm", "{peer:?} dropped: it {reason}");
-                self.decoders.remove(&peer);
-                if let Some(mesh) = &mut self.mesh {
-                    mesh.ban(peer);
-                }
-            }
-        }
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.stream.iter().chain(&self.next)
+    }
+
+    fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.stream.iter_mut().chain(&mut self.next)
+    }
+
+    fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.streams_mut().find(|stream| stream.id == id)
     }
 
     fn emit(&self, event: Event) {
@@ -301,13 +285,6 @@ impl Driver {
 
 fn settings(error: impl std::fmt::Display) -> SessionError {
     SessionError::Settings(error.to_string())
-}
-
-async fn next_of(mesh: &mut Option<Mesh>) -> MeshInput {
-    match mesh {
-        Some(mesh) => mesh.next().await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn at(time: Option<Instant>) {

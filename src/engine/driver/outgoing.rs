@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Driver;
+use super::{Driver, World};
 use crate::engine::pump::Step;
 use crate::engine::{Event, SessionError, resource};
-use crate::manifest::{Init, Timeline};
+use crate::manifest::Init;
 use crate::net::http::{HttpClient, Part};
 
 /// Live segments in a row that could not be had before playback is given up.
@@ -17,34 +17,49 @@ const MAX_SKIPS_IN_A_ROW: u32 = 5;
 /// An initialisation segment is small; more than this is something else.
 const MAX_INIT: usize = 4 << 20;
 
+/// Keys of so many segments ahead are asked for.
+const KEYS_AHEAD: i64 = 3;
+
 impl Driver {
     /// Hands over what can go out. True if there may be more to do.
-    pub(super) fn pump(&mut self, http: &HttpClient) -> Result<bool, SessionError> {
-        let Some(timeline) = &self.timeline else { return Ok(false) };
+    pub(super) fn pump(&mut self, world: &World) -> Result<bool, SessionError> {
+        self.switch_when_due();
+        let Some(stream) = &mut self.stream else { return Ok(false) };
         if let Some(cursor) = self.pump.cursor()
-            && let Some(error) = self.lost.remove(&cursor)
+            && let Some(error) = stream.lost.remove(&cursor)
             // A peer may have brought it since.
-            && !self.viewer.readable(cursor).1
+            && !stream.viewer.readable(cursor).1
         {
             return self.leave_out(error);
         }
-        let viewer = &self.viewer;
-        match self.pump.step(timeline, &self.store, |segment| viewer.readable(segment)) {
+        let viewer = &stream.viewer;
+        let readable = |segment| viewer.readable(segment);
+        match self.pump.step(&stream.timeline, &stream.store, &self.keys, readable) {
             Some(Step::Cursor(segment)) => {
                 self.skips_in_a_row = 0;
-                self.viewer.handle_cursor(Instant::now(), segment);
+                stream.come_to(segment);
+                let ahead = segment.0..=segment.0.saturating_add(KEYS_AHEAD);
+                for placed in ahead.filter_map(|number| stream.timeline.get(number)) {
+                    placed.segment.key.iter().for_each(|key| self.keys.want(key));
+                }
             }
             Some(Step::NeedInit(init)) => {
                 if self.loading_init.as_ref() != Some(&init) {
                     self.loading_init = Some(init.clone());
-                    self.load_init(http, init);
+                    self.load_init(&world.http, init);
                 }
                 return Ok(false);
             }
+            Some(Step::NeedKey(key)) => {
+                self.needed_key = key.uri.clone();
+                self.keys.want(&key);
+                return Ok(false);
+            }
+            Some(Step::Failed(error)) => return Err(error),
             Some(Step::Skipped(count)) => {
                 self.skipped += count;
                 if let Some(cursor) = self.pump.cursor() {
-                    self.viewer.handle_cursor(Instant::now(), cursor);
+                    stream.come_to(cursor);
                 }
             }
             Some(Step::FirstByte) => self.startup = Some(self.started.elapsed()),
@@ -55,23 +70,23 @@ impl Driver {
     }
 
     /// A segment cannot be had. Live goes on without it, unless that becomes a habit.
-    pub(super) fn leave_out(&mut self, error: SessionError) -> Result<bool, SessionError> {
+    fn leave_out(&mut self, error: SessionError) -> Result<bool, SessionError> {
         self.skips_in_a_row += 1;
-        let live = self.timeline.as_ref().is_some_and(Timeline::is_live);
+        let live = self.stream.as_ref().is_some_and(|stream| stream.timeline.is_live());
         if !live || self.skips_in_a_row > MAX_SKIPS_IN_A_ROW {
             return Err(error);
         }
         self.emit(Event::Warning(error));
         self.skipped += 1;
         self.pump.skip();
-        if let Some(cursor) = self.pump.cursor() {
-            self.viewer.handle_cursor(Instant::now(), cursor);
+        if let (Some(stream), Some(cursor)) = (&mut self.stream, self.pump.cursor()) {
+            stream.viewer.handle_cursor(Instant::now(), cursor);
         }
         Ok(true)
     }
 
-    pub(super) fn load_init(&self, http: &HttpClient, init: Arc<Init>) {
-        let (http, results, retries) = (http.clone(), self.inits.0.clone(), self.config.retries);
+    fn load_init(&self, http: &HttpClient, init: Arc<Init>) {
+        let (http, results, retries) = (http.clone(), self.senders.inits.clone(), self.config.retries);
         tokio::spawn(async move {
             let range = init.byte_range;
             let part = range.map_or(Part::default(), |r| Part { offset: r.offset, length: Some(r.length) });

@@ -16,7 +16,8 @@ const MAX_ATTRIBUTES: usize = 1_000;
 ///
 /// Lenient where playlists are sloppy: spaces round names and values, a quote that is never
 /// closed (it ends with the line), attributes without a value (left out) and empty ones (as good
-/// as absent). What comes after [`MAX_ATTRIBUTES`] is left out. Of an attribute that comes twice, the last counts, as in browsers.
+/// as absent). What comes after [`MAX_ATTRIBUTES`] is left out. Of an attribute that comes twice,
+/// the last counts, as in browsers.
 pub(super) struct Attributes<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Attributes<'a> {

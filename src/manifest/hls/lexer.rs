@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Text -> lines that mean something: tags and URIs, with their numbers.
+//! Text -> tags and URIs, on top of m3u8-rs.
 //!
-//! The crate m3u8-rs stood here before. For playlists in the wild nothing of what it makes of a tag
-//! can be used: a tag that fails a strict check leaks into its neighbours, tags after the last URI
-//! are lost, so is the order of different tags, attribute lists run over line ends and cost
-//! quadratic time, durations are `f32`. Wrapped so that none of this could happen, all that was
-//! left for it to do was to split lines, and that took most of the time: 100,000 segments were read
-//! in 149 ms with it and in 53 ms without (`benches/manifest.rs`, the fastest of 100 runs). Now it
-//! is in the tests, as a second opinion on well-formed playlists.
+//! m3u8-rs knows the grammar of a line: what is a tag, its name, its value, a URI. What it makes of
+//! the tags that it knows itself is of no use for playlists in the wild: a tag that fails a strict
+//! check leaks into its neighbours, the order of different tags is lost, attribute lists run over
+//! line ends and cost quadratic time, durations are `f32`. So each tag goes in as `#EXT-<tag>`,
+//! which is unknown to it and comes back whole and in order, and what stands behind the last URI,
+//! which would be lost, gets one of its own. The other modules read what the tags say.
 
-use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use m3u8_rs::{ExtTag, parse_media_playlist};
 
 use crate::manifest::error::shorten;
 use crate::manifest::{MAX_BYTES, MAX_SEGMENTS, ManifestError};
@@ -19,64 +20,98 @@ use crate::manifest::{MAX_BYTES, MAX_SEGMENTS, ManifestError};
 /// five lines each.
 const MAX_LINES: usize = 1_000_000;
 
-/// The body as text. What is no UTF-8 is replaced, so that one bad title does no more harm than
-/// that.
-pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, ManifestError> {
-    if body.len() > MAX_BYTES {
-        return Err(ManifestError::TooLarge { size: body.len(), limit: MAX_BYTES });
-    }
-    Ok(String::from_utf8_lossy(body))
-}
+/// Lines given to m3u8-rs at a time: its own form of a segment takes some 400 bytes.
+const BATCH: usize = 1_000;
 
 /// What a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
-    Tag(Tag<'a>),
-    Uri(&'a str),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// `name` as in `EXT-X-KEY`; `value` stands behind the colon and is empty where there is none.
+    Tag {
+        name: String,
+        value: String,
+    },
+    Uri(String),
 }
 
-/// A tag as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A tag as the readers get it: with variables put in.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Tag<'a> {
-    /// As in `EXT-X-KEY`.
     pub name: &'a str,
-    /// What stands behind the colon; empty where there is none.
     pub value: &'a str,
 }
 
-impl<'a> Line<'a> {
-    /// None: a comment.
-    pub fn read(line: &'a str) -> Option<Self> {
-        let Some(tag) = line.strip_prefix('#') else { return Some(Self::Uri(line)) };
-        if !tag.starts_with("EXT") {
-            return None;
-        }
-        let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
-        Some(Self::Tag(Tag { name: name.trim_end(), value: value.trim() }))
+/// Cuts a playlist into the lines behind its header, without blank ones and comments, and with
+/// their numbers.
+///
+/// # Errors
+///
+/// It is too large, or does not begin as a playlist does.
+pub(super) fn lines(body: &[u8]) -> Result<Vec<(usize, Line)>, ManifestError> {
+    if body.len() > MAX_BYTES {
+        return Err(ManifestError::TooLarge { size: body.len(), limit: MAX_BYTES });
     }
-}
-
-/// The lines behind the header, trimmed, without blank ones and comments, and with their numbers.
-pub(super) fn lines(text: &str) -> Result<impl Iterator<Item = (usize, &str)> + Clone, ManifestError> {
-    let mut lines = split(text).filter(|(_, line)| !line.is_empty());
+    // What is no UTF-8 is replaced, so that one bad title does no more harm than that.
+    let text = String::from_utf8_lossy(body);
+    let mut lines = split(&text).filter(|(_, line)| !line.is_empty());
     skip_header(&mut lines)?;
-    Ok(lines.filter(|(_, line)| !line.starts_with('#') || line.starts_with("#EXT")))
-}
-
-/// Refuses more than is read.
-pub(super) fn check_size<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Result<(), ManifestError> {
-    let (mut all, mut uris) = (0, 0);
-    for (line, text) in lines {
-        all += 1;
+    let mut lexer = Lexer::default();
+    let mut uris = 0;
+    for (line, text) in lines.filter(|(_, line)| !line.starts_with('#') || line.starts_with("#EXT")) {
         uris += usize::from(!text.starts_with('#'));
         if uris > MAX_SEGMENTS {
             return Err(ManifestError::TooMany { line, what: "segments", limit: MAX_SEGMENTS });
         }
-        if all > MAX_LINES {
+        if lexer.lines.len() + lexer.numbers.len() == MAX_LINES {
             return Err(ManifestError::TooMany { line, what: "lines", limit: MAX_LINES });
         }
+        lexer.push(line, text);
     }
-    Ok(())
+    lexer.flush();
+    Ok(lexer.lines)
+}
+
+/// Hands lines to m3u8-rs, a batch at a time.
+#[derive(Default)]
+struct Lexer {
+    lines: Vec<(usize, Line)>,
+    batch: String,
+    /// Of the lines in the batch.
+    numbers: Vec<usize>,
+}
+
+impl Lexer {
+    fn push(&mut self, number: usize, line: &str) {
+        // Writing to a String cannot fail.
+        let _ = match line.strip_prefix('#') {
+            Some(tag) => writeln!(self.batch, "#EXT-{tag}"),
+            None => writeln!(self.batch, "{line}"),
+        };
+        self.numbers.push(number);
+        if self.numbers.len() == BATCH {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let text = format!("#EXTM3U\n{}end\n", std::mem::take(&mut self.batch));
+        let mut numbers = std::mem::take(&mut self.numbers).into_iter();
+        // Whatever the lines are, this is a playlist to m3u8-rs: a test has it read any.
+        let Ok((_, playlist)) = parse_media_playlist(text.as_bytes()) else { return };
+        for segment in playlist.segments {
+            let tags = segment.unknown_tags.into_iter().map(Line::from);
+            let lines = tags.chain([Line::Uri(segment.uri)]);
+            // For the last URI, which is made up, there is no number.
+            self.lines.extend(lines.zip(numbers.by_ref()).map(|(line, number)| (number, line)));
+        }
+    }
+}
+
+impl From<ExtTag> for Line {
+    fn from(tag: ExtTag) -> Self {
+        let trim = |text: String| if text.trim().len() == text.len() { text } else { text.trim().to_owned() };
+        Self::Tag { name: trim(tag.tag), value: trim(tag.rest.unwrap_or_default()) }
+    }
 }
 
 /// All lines, trimmed, with their numbers. They end in LF, CRLF or a lone CR.
@@ -120,30 +155,40 @@ fn skip_header<'a>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn cut(text: &str) -> Vec<(usize, &str)> {
-        lines(text).expect("a playlist").collect()
+    fn tag(name: &str, value: &str) -> Line {
+        Line::Tag { name: name.to_owned(), value: value.to_owned() }
+    }
+
+    fn uri(uri: &str) -> Line {
+        Line::Uri(uri.to_owned())
+    }
+
+    fn cut(text: &str) -> Vec<(usize, Line)> {
+        lines(text.as_bytes()).expect("a playlist")
     }
 
     #[test]
     fn keeps_tags_and_addresses_in_order() {
         assert_eq!(
-            cut("#EXTM3U\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:6, a, b\n# no tag\n\none.ts\n#EXT-X-ENDLIST"),
-            [(2, "#EXT-X-KEY:METHOD=NONE"), (3, "#EXTINF:6, a, b"), (6, "one.ts"), (7, "#EXT-X-ENDLIST")]
+            cut("#EXTM3U\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:6, a:b, c \n# no tag\n\none.ts\n#EXT-X-ENDLIST"),
+            [
+                (2, tag("EXT-X-KEY", "METHOD=NONE")),
+                (3, tag("EXTINF", "6, a:b, c")),
+                (6, uri("one.ts")),
+                (7, tag("EXT-X-ENDLIST", "")),
+            ]
         );
-        let tag = |name, value| Some(Line::Tag(Tag { name, value }));
-        assert_eq!(Line::read("#EXTINF:6, a:b "), tag("EXTINF", "6, a:b"));
-        assert_eq!(Line::read("#EXT-X-GAP"), tag("EXT-X-GAP", ""));
-        assert_eq!(Line::read("#EXT-X-GAP : "), tag("EXT-X-GAP", ""));
-        assert_eq!(Line::read("a:b"), Some(Line::Uri("a:b")));
-        assert_eq!(Line::read("#comment"), None);
+        assert_eq!(cut("#EXTM3U\n#EXT-X-GAP : \na:b"), [(2, tag("EXT-X-GAP", "")), (3, uri("a:b"))]);
     }
 
     #[test]
     fn takes_every_line_ending_indentation_and_byte_order_mark() {
         let plain = cut("#EXTM3U\n#EXTINF:1,\n,a b.ts\n#EXT-X-ENDLIST\n");
-        assert_eq!(plain[1], (3, ",a b.ts"));
+        assert_eq!(plain[1], (3, uri(",a b.ts")));
         for text in [
             "#EXTM3U\r\n#EXTINF:1,\r\n,a b.ts\r\n#EXT-X-ENDLIST\r\n",
             "#EXTM3U\r#EXTINF:1,\r,a b.ts\r#EXT-X-ENDLIST",
@@ -151,26 +196,24 @@ mod tests {
         ] {
             assert_eq!(cut(text), plain, "{text:?}");
         }
-        assert_eq!(cut("\n# made by hand\n #EXTM3U \na.ts"), [(4, "a.ts")]);
+        assert_eq!(cut("\n# made by hand\n #EXTM3U \na.ts"), [(4, uri("a.ts"))]);
     }
 
     #[test]
     fn the_header_may_be_missing_where_a_tag_comes_first() {
-        assert_eq!(cut("# a comment\n#EXTINF:1,\na.ts"), [(2, "#EXTINF:1,"), (3, "a.ts")]);
-        assert_eq!(cut("#EXT-X-VERSION:3"), [(1, "#EXT-X-VERSION:3")]);
+        assert_eq!(cut("# a comment\n#EXTINF:1,\na.ts"), [(2, tag("EXTINF", "1,")), (3, uri("a.ts"))]);
+        assert_eq!(cut("#EXT-X-VERSION:3"), [(1, tag("EXT-X-VERSION", "3"))]);
         // One that is misspelt is as good as none.
-        assert_eq!(cut("#EXTM3\n#EXT-X-VERSION:3"), [(2, "#EXT-X-VERSION:3")]);
+        assert_eq!(cut("#EXTM3\n#EXT-X-VERSION:3"), [(2, tag("EXT-X-VERSION", "3"))]);
         for text in ["a.ts\n#EXTINF:1,", "#EXTVLCOPT:a\na.ts", "<html>\n#EXTM3U", "{}", "#EXT", "#!/bin/sh"] {
-            assert!(matches!(lines(text).map(drop), Err(ManifestError::NoHeader { .. })), "{text:?}");
+            let read = lines(text.as_bytes());
+            assert!(matches!(read, Err(ManifestError::NoHeader { .. })), "{text:?}");
         }
     }
 
     #[test]
     fn says_what_is_wrong() {
-        let message = |body: &[u8]| {
-            let read = || check_size(lines(&text(body)?)?);
-            read().expect_err("no playlist").to_string()
-        };
+        let message = |body: &[u8]| lines(body).expect_err("no playlist").to_string();
         assert_eq!(message(b" \n"), "not an HLS playlist: it is empty");
         assert_eq!(
             message(b"<!DOCTYPE html>\n<html>#EXTM3U"),
@@ -183,5 +226,39 @@ mod tests {
         assert_eq!(message(many.as_bytes()), "line 200002: the playlist has more than 200000 segments");
         let many = "#EXTM3U\n".to_owned() + &"#EXT\n".repeat(MAX_LINES + 1);
         assert!(message(many.as_bytes()).contains("more than 1000000 lines"));
+    }
+
+    #[test]
+    fn batches_follow_each_other() {
+        let text: String = (0..2_500).map(|n| format!("#EXT-X-FOO:{n}\n#EXTINF:1,\n{n}.ts\n")).collect();
+        let lines = cut(&format!("#EXTM3U\n{text}"));
+        assert_eq!(lines.len(), 7_500);
+        for (n, three) in lines.chunks(3).enumerate() {
+            let line = 3 * n + 2;
+            let (foo, file) = (tag("EXT-X-FOO", &n.to_string()), uri(&format!("{n}.ts")));
+            assert_eq!(three, [(line, foo), (line + 1, tag("EXTINF", "1,")), (line + 2, file)]);
+        }
+    }
+
+    proptest! {
+        /// m3u8-rs gives every line back, whatever stands in it.
+        #[test]
+        fn nothing_is_lost(text in prop::collection::vec("(#EXT)?(M3U|INF|-X-(KEY|MAP|START|ENDLIST))?:?.{0,9}", 0..40)) {
+            let expected: Vec<_> = text
+                .iter()
+                .enumerate()
+                .map(|(index, line)| (index + 2, line.trim()))
+                .filter(|(_, line)| !line.is_empty() && (!line.starts_with('#') || line.starts_with("#EXT")))
+                .map(|(number, line)| match line.strip_prefix('#') {
+                    Some(line) => {
+                        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+                        (number, tag(name.trim(), value.trim()))
+                    }
+                    None => (number, uri(line)),
+                })
+                .collect();
+            prop_assume!(text.iter().all(|line| !line.contains(['\r', '\n'])));
+            prop_assert_eq!(cut(&format!("#EXTM3U\n{}", text.join("\n"))), expected);
+        }
     }
 }

@@ -34,11 +34,11 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    pub fn take(&mut self, tag: Tag) {
-        match tag.name {
-            "EXT-X-MEDIA-SEQUENCE" => self.media_sequence = values::integer(tag.value).unwrap_or(0),
+    pub fn take(&mut self, name: &str, value: &str) {
+        match name {
+            "EXT-X-MEDIA-SEQUENCE" => self.media_sequence = values::integer(value).unwrap_or(0),
             "EXT-X-DISCONTINUITY-SEQUENCE" => {
-                self.discontinuity_sequence = values::unsigned(tag.value).unwrap_or(0);
+                self.discontinuity_sequence = values::unsigned(value).unwrap_or(0);
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! HLS text -> model, step by step: [`lexer`] cuts the text into tags and URIs, [`variables`] puts
+//! HLS text -> model, step by step: [`lexer`] has m3u8-rs cut the text into tags and URIs, [`variables`] puts
 //! in what is defined elsewhere, [`values`], [`attributes`] and [`addresses`] read what a tag says, and [`media`]
 //! or [`multivariant`] put it together. The other way, [`refresh`] says when to load a live
 //! playlist again, and [`delivery`] what to ask of the server.
@@ -61,22 +61,29 @@ fn read(
     imports: &Variables,
     previous: Option<&MediaPlaylist>,
 ) -> Result<Manifest, ManifestError> {
-    let text = lexer::text(body)?;
-    let lines = lexer::lines(&text)?;
-    lexer::check_size(lines.clone())?;
-    let survey = Survey::of(lines.clone());
+    let lines = lexer::lines(body)?;
+    let survey = Survey::of(&lines);
 
     let mut scope = Scope::new(base, imports);
     let mut multivariant = multivariant::Reader::new(base);
     let mut media = media::Reader::new(base, survey.numbers, previous);
     for (number, line) in lines {
-        match Line::read(&scope.expand(line, number)?) {
-            Some(Line::Tag(Tag { name: "EXT-X-DEFINE", value })) => scope.define(&Attributes::parse(value)),
-            Some(Line::Tag(tag)) if survey.is_multivariant() => multivariant.tag(tag, number),
-            Some(Line::Uri(uri)) if survey.is_multivariant() => multivariant.uri(uri),
-            Some(Line::Tag(tag)) => media.tag(tag, number)?,
-            Some(Line::Uri(uri)) => media.uri(uri, number)?,
-            None => {}
+        match line {
+            Line::Tag { name, value } => {
+                let tag = Tag { name: &name, value: &scope.expand(&value, number)? };
+                match &*name {
+                    "EXT-X-DEFINE" => scope.define(&Attributes::parse(tag.value)),
+                    _ if survey.is_multivariant() => multivariant.tag(tag, number),
+                    _ => media.tag(tag, number)?,
+                }
+            }
+            Line::Uri(uri) => {
+                let uri = scope.expand(&uri, number)?;
+                match survey.is_multivariant() {
+                    true => multivariant.uri(&uri),
+                    false => media.uri(&uri, number)?,
+                }
+            }
         }
     }
     Ok(if survey.is_multivariant() {
@@ -100,25 +107,24 @@ struct Survey {
 }
 
 impl Survey {
-    fn of<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Self {
+    fn of(lines: &[(usize, Line)]) -> Self {
         let mut survey = Self::default();
         let (mut extinf, mut stream_inf) = (false, false);
         for (_, line) in lines {
-            match Line::read(line) {
-                Some(Line::Tag(tag)) => match tag.name {
+            match line {
+                Line::Tag { name, value } => match name.as_str() {
                     "EXTINF" => extinf = true,
                     "EXT-X-STREAM-INF" => (survey.offers, stream_inf) = (true, true),
                     "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-MEDIA" => survey.offers = true,
                     // Some write it without a number into multivariant playlists.
-                    "EXT-X-TARGETDURATION" => survey.target_duration |= values::seconds(tag.value).is_some(),
-                    _ => survey.numbers.take(tag),
+                    "EXT-X-TARGETDURATION" => survey.target_duration |= values::seconds(value).is_some(),
+                    _ => survey.numbers.take(name, value),
                 },
-                Some(Line::Uri(_)) => {
+                Line::Uri(_) => {
                     survey.variants |= stream_inf;
                     survey.segments |= extinf && !stream_inf;
                     (extinf, stream_inf) = (false, false);
                 }
-                None => {}
             }
         }
         survey

@@ -83,7 +83,8 @@ impl Refresh {
     /// ([`DeltaWithoutBase`](crate::manifest::ManifestError::DeltaWithoutBase)): the next load is
     /// of the whole playlist, and at once.
     pub fn handle_misfit(&mut self, begun: Instant) {
-        (self.begun, self.whole) = (begun, true);
+        // Not even the whole playlist is one: then the server is in trouble.
+        (self.begun, self.failed, self.whole) = (begun, self.whole, true);
     }
 
     /// The next load; None: the playlist will not change any more.
@@ -97,7 +98,8 @@ impl Refresh {
         let blocking = self.wishes.blocking && server.can_block_reload && !self.failed && !self.whole;
         let part_target = playlist.part_target.filter(|_| blocking && self.wishes.parts);
         let wait = match (self.whole, blocking, self.changed) {
-            (true, ..) | (_, true, true) => Duration::ZERO,
+            (true, ..) if !self.failed => Duration::ZERO,
+            (_, true, true) => Duration::ZERO,
             // It did not wait, or waited in vain.
             (_, true, false) => part_target.unwrap_or(timeline.reload_delay(false)).max(MIN_DELAY),
             (_, false, changed) => timeline.reload_delay(changed),
@@ -218,9 +220,14 @@ mod tests {
         assert_eq!(next(&refresh, &timeline, start), (13_000, String::new()));
         refresh.handle_loaded(start + 13 * SECOND, &timeline);
         assert_eq!(next(&refresh, &timeline, start), (15_000, "&_HLS_skip=YES".to_owned()));
-        // One that did not fit is followed by the whole.
+        // One that did not fit is followed by the whole, and that, if it fails, not at once by another.
         refresh.handle_misfit(start + 15 * SECOND);
         assert_eq!(next(&refresh, &timeline, start), (15_000, String::new()));
+        for again in [Refresh::handle_misfit, Refresh::handle_failed] {
+            let mut refresh = refresh.clone();
+            again(&mut refresh, start + 16 * SECOND);
+            assert_eq!(next(&refresh, &timeline, start), (18_000, String::new()));
+        }
 
         let timeline = Timeline::new(live("CAN-SKIP-UNTIL=24,CAN-SKIP-DATERANGES=YES", 8, 0));
         let refresh = Refresh::new(url(), ALL, start, &timeline);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! EXT-X-DEFINE: RFC 8216bis 4.4.2.3. Variables are put into the raw line before anything reads
-//! it, so that no other module has to know of them.
+//! EXT-X-DEFINE: RFC 8216bis 4.4.2.3. Variables are put into what a line says before anything
+//! reads it, so that no other module has to know of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -88,7 +88,7 @@ impl<'a> Scope<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lexer::{Line, Tag, lines};
+    use super::super::lexer::{Line, lines};
     use super::*;
 
     /// The URIs of a playlist loaded from `base`, where `x` can be imported.
@@ -96,12 +96,13 @@ mod tests {
         let imports = Variables::from([("x".to_owned(), "imported".to_owned())]);
         let mut scope = Scope::new(&Url::parse(base).expect("a URL"), &imports);
         let mut uris = Vec::new();
-        for (number, line) in lines(text)? {
-            match Line::read(&scope.expand(line, number)?) {
-                Some(Line::Tag(Tag { name: "EXT-X-DEFINE", value })) => {
-                    scope.define(&Attributes::parse(value));
+        for (number, line) in lines(text.as_bytes())? {
+            match line {
+                Line::Tag { name, value } if name == "EXT-X-DEFINE" => {
+                    let value = scope.expand(&value, number)?;
+                    scope.define(&Attributes::parse(&value));
                 }
-                Some(Line::Uri(uri)) => uris.push(uri.to_owned()),
+                Line::Uri(uri) => uris.push(scope.expand(&uri, number)?.into_owned()),
                 _ => {}
             }
         }

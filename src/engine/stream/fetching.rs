@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Driver;
+use super::Stream;
 use crate::engine::fetcher::FetchEvent;
 use crate::swarm::SegmentId;
 use crate::viewer::Placement;
 
-impl Driver {
-    pub(super) fn handle_fetch(&mut self, event: FetchEvent) {
+impl Stream {
+    pub fn handle_fetch(&mut self, event: FetchEvent) {
         let now = Instant::now();
         match event {
             FetchEvent::Started { fetch, offset, total } => {
@@ -32,7 +32,8 @@ impl Driver {
                     }
                 }
                 if let Some((segment, placement)) = self.viewer.handle_http_bytes(now, fetch, len) {
-                    if placement.offset == 0 {
+                    let encrypted = || self.timeline.get(segment.0).is_some_and(|s| s.segment.key.is_some());
+                    if placement.offset == 0 && !encrypted() {
                         self.soundness.learn(&bytes);
                     }
                     self.put(segment, placement, &bytes);

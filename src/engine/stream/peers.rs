@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use url::Url;
 
-use super::{Driver, settings};
+use super::Stream;
 use crate::engine::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
 use crate::engine::{P2pMode, SessionError};
 use crate::manifest::Variant;
@@ -22,13 +22,9 @@ use crate::viewer::PeerKey;
 /// The swarm is waited for so long: a tracker's answer and a connection take about a second.
 const SWARM_PATIENCE: Duration = Duration::from_secs(8);
 
-impl Driver {
-    pub(super) fn join_swarm(
-        &mut self,
-        url: &Url,
-        variant: Option<&Variant>,
-        tls: &rustls::ClientConfig,
-    ) -> Result<(), SessionError> {
+impl Stream {
+    /// Joins the swarm of those who watch the same variant of the presentation at `url`.
+    pub fn join_swarm(&mut self, url: &Url, tls: &rustls::ClientConfig) -> Result<(), SessionError> {
         if self.config.p2p == P2pMode::Off || self.config.trackers.is_empty() {
             return Ok(());
         }
@@ -38,13 +34,13 @@ impl Driver {
             addresses: self.config.ice_addresses.clone(),
             ..RtcConfig::default()
         };
-        let connector = Connector::new(rtc).map_err(settings)?;
+        let connector = Connector::new(rtc).map_err(|error| SessionError::Settings(error.to_string()))?;
         for server in connector.unsupported_servers() {
             log::warn!(target: "p2phls-swarm", "{server} is left out: only TURN and STUN over UDP are spoken");
         }
         let default_id = identity::default_swarm_id(url.as_str());
         let swarm_id = self.config.swarm_id.as_deref().unwrap_or(default_id);
-        let attributes = variant.map(variant_attributes).unwrap_or_default();
+        let attributes = self.variant.as_ref().map(variant_attributes).unwrap_or_default();
         let properties = variant_properties(Scheme::V2, &attributes);
         let name = identity::swarm_string(Scheme::V2, swarm_id, StreamType::Main, &properties);
         let info_hash = InfoHash(identity::info_hash(&name));
@@ -63,7 +59,7 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn handle_mesh(&mut self, input: MeshInput) {
+    pub fn handle_mesh(&mut self, input: MeshInput) {
         let now = Instant::now();
         let Some(mesh) = &mut self.mesh else { return };
         mesh.handle(now, input);
@@ -91,13 +87,13 @@ impl Driver {
     }
 
     /// Tells the viewer whether it may count on peers that are not there yet.
-    pub(super) fn watch_swarm(&mut self) {
+    pub fn watch_swarm(&mut self) {
         let waits = self.joined.is_some_and(|at| at.elapsed() < SWARM_PATIENCE);
         let alone = self.swarm_size.is_some_and(|size| size <= 1);
         self.viewer.handle_swarm_forming(waits && !alone);
     }
 
-    pub(super) fn handle_message(&mut self, now: Instant, key: PeerKey, message: &Bytes) {
+    fn handle_message(&mut self, now: Instant, key: PeerKey, message: &Bytes) {
         let Some(decoder) = self.decoders.get_mut(&key) else { return };
         match decoder.decode(message) {
             Ok(Decoded::Command(command)) => {
@@ -138,13 +134,13 @@ impl Driver {
         }
     }
 
-    pub(super) fn report_room(&mut self, peer: PeerKey) {
+    fn report_room(&mut self, peer: PeerKey) {
         if let Some(sender) = self.mesh.as_ref().and_then(|mesh| mesh.sender(peer)) {
             self.viewer.handle_room(peer, sender.room() as u64);
         }
     }
 
-    pub(super) fn forget_peer(&mut self, peer: PeerKey) {
+    fn forget_peer(&mut self, peer: PeerKey) {
         self.decoders.remove(&peer);
         if let Some(mesh) = &mut self.mesh {
             mesh.close(peer);

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! From one variant to another: when the adaptation says so, and where the segments of both meet.
+//!
+//! A switch takes its time: the other variant's playlist is loaded, a place is looked for where a
+//! segment begins in both, and the new stream fetches from there on while the old one plays up to
+//! it. What is held of the old one is played, but not all of what came before anything was known of
+//! the line.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Driver, World};
+use crate::engine::fetcher::FetchEvent;
+use crate::engine::follower::FollowerEvent;
+use crate::engine::playlists::{Media, PlaylistEvent};
+use crate::engine::stream::Stream;
+use crate::engine::{Config, SessionError, playlists};
+use crate::manifest::{Presentation, Timeline, Variant};
+use crate::swarm::SegmentId;
+use crate::switcher::{Adaptation, Limits, Standing, Throughput};
+
+/// Segments of two variants that begin within this time of each other show the same: the durations
+/// in playlists are rounded.
+const SAME_TIME: Duration = Duration::from_millis(100);
+
+/// So many segments ahead a place to switch is looked for.
+const LOOKAHEAD: i64 = 10;
+
+/// When the first variant turns out to be too lean, so much of it is played and the rest thrown away: the
+/// larger of this and two segments.
+const FIRST_IMPRESSION: Duration = Duration::from_secs(4);
+
+/// With more than this in hand downstream playback can do without the next segment until it is whole.
+const RELAXED: Duration = Duration::from_secs(2);
+
+/// Of a segment that has come so far, the rest is waited for even when a leaner variant comes after it.
+const NEARLY_WHOLE: f64 = 0.7;
+
+/// What is known of switching.
+pub(super) struct Switching {
+    /// Bits a second, where the application has said what there is: nothing is measured then.
+    fixed: Option<u64>,
+    /// Bits a second to begin with; 0 is unknown.
+    start: u64,
+    pub limits: Limits,
+    throughput: Throughput,
+    adaptation: Option<Adaptation>,
+    /// Which variant each level of the adaptation is.
+    levels: Vec<usize>,
+    /// Its playlist is on its way.
+    loading: Option<usize>,
+    /// Variants that cannot follow the one in play.
+    refused: BTreeSet<usize>,
+    /// Number of the first segment of the next stream.
+    number: i64,
+    /// The next stream has begun to fetch.
+    fetching: bool,
+    /// Switches done.
+    pub count: u64,
+}
+
+impl Switching {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            fixed: (config.connection_speed > 0).then_some(config.connection_speed),
+            start: config.start_bitrate,
+            limits: Limits {
+                min: config.min_bitrate,
+                max: config.max_bitrate,
+                target_ratio: config.bandwidth_target_ratio,
+            },
+            throughput: Throughput::default(),
+            adaptation: None,
+            levels: Vec::new(),
+            loading: None,
+            refused: BTreeSet::new(),
+            number: 0,
+            fetching: false,
+            count: 0,
+        }
+    }
+
+    /// Bits a second to choose the first variant by; 0 is unknown.
+    pub fn start_rate(&self) -> u64 {
+        self.fixed.unwrap_or(self.start)
+    }
+
+    /// What HTTP delivers is measured whatever it is for.
+    pub fn watch(&mut self, now: Instant, event: &FetchEvent) {
+        if let FetchEvent::Bytes { bytes, .. } = event {
+            self.throughput.record(now, bytes.len() as u64);
+        }
+    }
+
+    /// Bits a second.
+    pub fn http_rate(&mut self, now: Instant, busy: bool) -> Option<u64> {
+        self.throughput.set_busy(now, busy);
+        self.throughput.rate(now)
+    }
+
+    /// Begins to choose among the variants that can follow the one that is played.
+    fn begin(&mut self, presentation: &Presentation, playing: usize) {
+        let variants = &presentation.variants;
+        let mut levels: Vec<usize> = (0..variants.len())
+            .filter(|index| *index == playing || self.limits.allow(variants[*index].bandwidth))
+            .filter(|index| !self.refused.contains(index) && goes_with(&variants[playing], &variants[*index]))
+            // Of those that show the same one is enough.
+            .filter(|index| {
+                *index == playing || playlists::redundant(variants, *index).into_iter().min() == Some(*index)
+            })
+            .filter(|index| *index == playing || !playlists::redundant(variants, playing).contains(index))
+            .collect();
+        levels.sort_by_key(|index| variants[*index].bandwidth);
+        let current = levels.iter().position(|index| *index == playing).unwrap_or(0);
+        let bitrates = levels.iter().map(|index| variants[*index].bandwidth).collect();
+        self.adaptation = Some(Adaptation::new(bitrates, current, self.limits.target_ratio));
+        self.levels = levels;
+    }
+
+    /// The switch to `index` comes to nothing; `playing` goes on.
+    fn give_up(&mut self, now: Instant, playing: Option<usize>) {
+        let level = self.levels.iter().position(|index| Some(*index) == playing);
+        if let (Some(adaptation), Some(level)) = (&mut self.adaptation, level) {
+            adaptation.call_off(now, level);
+        }
+    }
+}
+
+/// Whether one variant can follow another on the same pads: the same kinds of codecs, renditions in
+/// the same roles.
+fn goes_with(one: &Variant, other: &Variant) -> bool {
+    fn families(variant: &Variant) -> Option<BTreeSet<&str>> {
+        let family = |codec: &'_ str| -> &'static str {
+            match codec.trim().get(..4).unwrap_or_default() {
+                "avc1" | "avc3" => "avc",
+                "hvc1" | "hev1" | "dvh1" | "dvhe" => "hevc",
+                "av01" => "av1",
+                "vp09" => "vp9",
+                "mp4a" => "aac",
+                "ac-3" | "ec-3" => "ac3",
+                _ => "other",
+            }
+        };
+        Some(variant.codecs.as_deref()?.split(',').map(family).collect())
+    }
+    let same_codecs = match (families(one), families(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    same_codecs
+        && one.audio.is_some() == other.audio.is_some()
+        && one.video.is_some() == other.video.is_some()
+        && one.video_range == other.video_range
+        && one.resolution.is_some() == other.resolution.is_some()
+}
+
+impl Driver {
+    /// Looks whether another variant would be better, a few times a second.
+    pub(super) fn adapt(&mut self, world: &World) {
+        let now = Instant::now();
+        let busy = self.streams().any(Stream::is_fetching);
+        let http_rate = self.switching.http_rate(now, busy);
+        let in_hand = self.pump.pushed.saturating_sub(self.position());
+        self.pump.relaxed = self.switching.levels.len() > 1 && in_hand > RELAXED;
+        if self.next.as_ref().is_some_and(|next| !next.lost.is_empty()) {
+            log::warn!(target: "p2phls-engine", "the other variant's segments cannot be had");
+            self.refuse_next();
+        }
+        let (Some(presentation), Some(stream)) = (self.presentation.clone(), &self.stream) else { return };
+        let Some(playing) = stream.index.filter(|_| self.switching.fixed.is_none()) else { return };
+        if self.next.is_some() || self.switching.loading.is_some() || self.pump.has_ended() {
+            return;
+        }
+        if self.switching.adaptation.is_none() {
+            self.switching.begin(&presentation, playing);
+        }
+        let Some(standing) = self.standing(http_rate) else { return };
+        let Some(adaptation) = &mut self.switching.adaptation else { return };
+        let Some(index) = adaptation.decide(now, &standing).map(|level| self.switching.levels[level]) else {
+            return;
+        };
+        log::info!(
+            target: "p2phls-engine",
+            "going to the variant of {} bit/s: {:?} of {:?} buffered, HTTP at {:?} bit/s, {} peers",
+            presentation.variants[index].bandwidth, standing.buffered, standing.room, standing.http_rate,
+            standing.peers
+        );
+        self.switching.loading = Some(index);
+        let (loader, events) = (world.loader.clone(), self.senders.playlists.clone());
+        tokio::spawn(async move {
+            let media = loader.variant(&presentation, index).await;
+            // The session has ended when nobody listens.
+            let _ = events.send(PlaylistEvent::Variant(index, media.map(Box::new))).await;
+        });
+    }
+
+    /// Where playback is or will begin.
+    fn position(&self) -> Duration {
+        self.config.clock.playback().map_or(self.origin, |playback| playback.position)
+    }
+
+    /// How playback stands; None before there is something to play.
+    fn standing(&self, http_rate: Option<u64>) -> Option<Standing> {
+        let stream = self.stream.as_ref()?;
+        let position = self.position();
+        let (_, end) = stream.timeline.window();
+        Some(Standing {
+            buffered: self.buffered().saturating_sub(position),
+            room: self.config.buffer_duration.min(end.saturating_sub(position)),
+            segment: stream.timeline.target_duration(),
+            http_rate,
+            peers: stream.viewer.peer_count(),
+        })
+    }
+
+    /// The playlist of a variant to switch to has come, or not.
+    pub(super) fn handle_variant(&mut self, index: usize, media: Result<Media, SessionError>, world: &World) {
+        self.switching.loading = None;
+        if self.stream.as_ref().is_none_or(|stream| stream.index == Some(index)) || self.next.is_some() {
+            return;
+        }
+        let prepared = media.and_then(|media| self.prepare(media, world));
+        match prepared {
+            Ok((next, last, number)) => {
+                log::info!(target: "p2phls-engine", "segment {number} is the first of the other variant");
+                (self.switching.number, self.switching.fetching) = (number, false);
+                if let Some(stream) = &mut self.stream {
+                    stream.end_at(Some(last));
+                }
+                self.next = Some(next);
+            }
+            Err(error) => {
+                log::warn!(target: "p2phls-engine", "the other variant cannot follow: {error}");
+                self.refuse(index);
+            }
+        }
+    }
+
+    /// Begins the stream that is to follow. Gives it with the number of the last segment before it and of its
+    /// own first one.
+    fn prepare(&mut self, media: Media, world: &World) -> Result<(Stream, i64, i64), SessionError> {
+        let no_place =
+            || SessionError::Unsupported("its segments do not begin where those in play do".to_owned());
+        let stream = self.stream.as_ref().ok_or_else(no_place)?;
+        let timeline = stream.timeline.beside(media.playlist.clone());
+        let bandwidth =
+            |index: Option<usize>| Some(self.presentation.as_ref()?.variants.get(index?)?.bandwidth);
+        let up = bandwidth(media.variant) > bandwidth(stream.index);
+        let (last, number) = self.meeting(&timeline, up).ok_or_else(no_place)?;
+        Ok((self.new_stream(media, timeline, world)?, last, number))
+    }
+
+    /// Where the stream in play and that of `other` meet: the number of the last segment of the one and of the
+    /// first segment of the other.
+    fn meeting(&self, other: &Timeline, up: bool) -> Option<(i64, i64)> {
+        let stream = self.stream.as_ref()?;
+        let mut number = self.pump.cursor()?.0 + i64::from(self.pump.has_begun());
+        let held = |number: i64| stream.viewer.readable(SegmentId(number));
+        let first = up && self.switching.count == 0;
+        let enough = self.position() + FIRST_IMPRESSION.max(stream.timeline.target_duration() * 2);
+        let plays = |number: i64| {
+            held(number).1
+                && (!first || stream.timeline.get(number).is_some_and(|placed| placed.start < enough))
+        };
+        while plays(number) {
+            number += 1;
+        }
+        // What has begun to come is not thrown away for something better, nor what is nearly there.
+        let bandwidth = stream.variant.as_ref().map_or(0, |variant| variant.bandwidth);
+        let size = stream
+            .timeline
+            .get(number)
+            .map_or(0.0, |s| s.segment.duration.as_secs_f64() * bandwidth as f64 / 8.0);
+        let enough = if up { 0.0 } else { size * NEARLY_WHOLE };
+        number += i64::from(!first && held(number).0 as f64 > enough);
+        (number..number + LOOKAHEAD).find_map(|number| {
+            let ours = stream.timeline.get(number);
+            let start = match ours {
+                Some(placed) => placed.start,
+                // The next one at the live edge.
+                None if stream.timeline.segments().back()?.number + 1 == number
+                    && stream.timeline.is_live() =>
+                {
+                    stream.timeline.window().1
+                }
+                None => return None,
+            };
+            let same = |place: Duration| place.abs_diff(start) <= SAME_TIME;
+            let Some(theirs) = other.at(start.saturating_add(SAME_TIME)).filter(|placed| same(placed.start))
+            else {
+                // Theirs is not listed either yet.
+                let last = other.segments().back()?;
+                return (ours.is_none() && same(last.end())).then_some((number - 1, last.number + 1));
+            };
+            let kind = |with_init: bool| ours.is_none_or(|ours| ours.segment.init.is_some() == with_init);
+            (kind(theirs.segment.init.is_some()) && !theirs.segment.gap)
+                .then_some((number - 1, theirs.number))
+        })
+    }
+
+    /// Lets the next stream fetch when the one in play has what it needs, which is needed first; and goes over
+    /// to it once the output has come to where it begins.
+    pub(super) fn switch_when_due(&mut self) {
+        let (Some(next), Some(stream), Some(cursor)) = (&mut self.next, &self.stream, self.pump.cursor())
+        else {
+            return;
+        };
+        let Some(last) = stream.last() else { return };
+        let due = cursor.0 > last;
+        if !self.switching.fetching && (due || stream.viewer.readable(SegmentId(last)).1) {
+            self.switching.fetching = true;
+            next.go_to(self.switching.number);
+        }
+        if due {
+            self.promote();
+            self.pump.switch_to(self.switching.number);
+        }
+    }
+
+    /// A seek does not wait for where streams meet.
+    pub(super) fn hurry_switch(&mut self) {
+        if self.next.is_some() {
+            self.promote();
+        }
+    }
+
+    /// Makes the next stream the one that is played.
+    fn promote(&mut self) {
+        let Some(next) = self.next.take() else { return };
+        if let Some(old) = self.stream.replace(next) {
+            self.counters = self.counters_with(old.viewer.counters());
+            tokio::spawn(old.stop());
+        }
+        self.switching.count += 1;
+        self.share_timeline();
+    }
+
+    pub(super) fn handle_next_followed(&mut self, event: FollowerEvent) {
+        let Some(next) = &mut self.next else { return };
+        let failed = match event {
+            FollowerEvent::Updated { timeline, restarted: false, moved } => {
+                let taken = next.take_timeline(*timeline);
+                if moved {
+                    next.try_again(self.switching.number);
+                }
+                taken.is_err()
+            }
+            FollowerEvent::Updated { .. } | FollowerEvent::Failed(_) => true,
+            FollowerEvent::Trouble(_) => false,
+        };
+        if failed {
+            self.refuse_next();
+        }
+    }
+
+    /// The next stream has turned out to be of no use.
+    fn refuse_next(&mut self) {
+        if let Some(index) = self.next.as_ref().and_then(|next| next.index) {
+            self.refuse(index);
+        }
+        self.call_off();
+    }
+
+    /// Plays on as if no switch had been begun.
+    pub(super) fn call_off(&mut self) {
+        let Some(next) = self.next.take() else { return };
+        self.counters = self.counters_with(next.viewer.counters());
+        tokio::spawn(next.stop());
+        if let Some(stream) = &mut self.stream {
+            stream.end_at(None);
+            self.switching.give_up(Instant::now(), stream.index);
+        }
+    }
+
+    /// A variant cannot follow the one in play.
+    fn refuse(&mut self, index: usize) {
+        self.switching.refused.insert(index);
+        if let (Some(presentation), Some(playing)) =
+            (&self.presentation, self.stream.as_ref().and_then(|stream| stream.index))
+        {
+            self.switching.begin(presentation, playing);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::manifest::{self, Manifest};
+
+    #[test]
+    fn only_what_fits_on_the_same_pads_follows() {
+        let text = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1x1\na\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=2,CODECS=\"mp4a.40.5, avc1.640028\",RESOLUTION=2x2\nb\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=3,CODECS=\"hvc1.1.6.L93,mp4a.40.2\",RESOLUTION=2x2\nc\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=4,CODECS=\"mp4a.40.2\"\nd\n\
+            #EXT-X-STREAM-INF:BANDWIDTH=5,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1x1,AUDIO=\"a\"\ne\n";
+        let base = Url::parse("http://h/").expect("a URL");
+        let Ok(Manifest::Multivariant(presentation)) = manifest::parse(&base, text.as_bytes()) else {
+            panic!("not multivariant")
+        };
+        let variants = &presentation.variants;
+        let follows: Vec<bool> = variants.iter().map(|other| goes_with(&variants[0], other)).collect();
+        assert_eq!(follows, [true, true, false, false, false]);
+    }
+}

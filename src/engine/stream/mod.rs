@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One variant that is played or is about to be: its segments, the viewer that decides where they
+//! come from, and the swarm of those who watch the same.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `fetching` | HTTP requests for segments |
+//! | `peers` | the swarm |
+//! | `checking` | segments that peers had a hand in |
+
+mod checking;
+mod fetching;
+mod peers;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use url::Url;
+
+use super::fetcher::{self, FetchEvent, FetchTarget};
+use super::follower::Bell;
+use super::keys::Keys;
+use super::mesh::{Mesh, MeshInput};
+use super::soundness::Soundness;
+use super::store::Store;
+use super::{Config, P2pMode, SessionError};
+use crate::manifest::{IDENTITY, Key, PlacedSegment, Timeline, Variant};
+use crate::net::http::HttpClient;
+use crate::swarm::client::peer_id_from_random;
+use crate::swarm::wire::{self, Decoder};
+use crate::swarm::{PeerId, SegmentId};
+use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
+
+/// Tells the streams of a session apart; never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
+/// What becomes of requests, and of which stream.
+pub type FetchEvents = mpsc::Sender<(StreamId, FetchEvent)>;
+
+/// A variant in play.
+pub struct Stream {
+    pub id: StreamId,
+    config: Arc<Config>,
+    /// Which of the presentation's variants; None for a bare media playlist.
+    pub index: Option<usize>,
+    pub variant: Option<Variant>,
+    pub playlist_url: Url,
+    pub timeline: Timeline,
+    /// Number of the last segment that is wanted, where another stream goes on after it.
+    last: Option<i64>,
+    pub viewer: Viewer,
+    pub store: Store,
+    fetches: HashMap<FetchId, AbortHandle>,
+    events: FetchEvents,
+    /// Why a segment could not be had.
+    pub lost: BTreeMap<SegmentId, SessionError>,
+    last_errors: BTreeMap<SegmentId, SessionError>,
+    pub mesh: Option<Mesh>,
+    decoders: HashMap<PeerKey, Decoder>,
+    soundness: Soundness,
+    /// Segments whose check waits for their key.
+    unchecked: Vec<SegmentId>,
+    /// Wakes whoever keeps the playlist fresh.
+    pub bell: Arc<Bell>,
+    pub follower: Option<AbortHandle>,
+    /// Other servers that have the same.
+    pub servers: usize,
+    /// Those of them that have not been tried for the segment that is missing.
+    untried: usize,
+    pub swarm_size: Option<u64>,
+    /// When the swarm was joined.
+    joined: Option<Instant>,
+}
+
+/// Which variant a stream is.
+pub struct Identity {
+    pub index: Option<usize>,
+    pub variant: Option<Variant>,
+    pub playlist_url: Url,
+}
+
+impl Stream {
+    /// # Errors
+    ///
+    /// There is nothing in it that can be played.
+    pub fn new(
+        id: StreamId,
+        config: Arc<Config>,
+        identity: Identity,
+        timeline: Timeline,
+        events: FetchEvents,
+    ) -> Result<Self, SessionError> {
+        let p2p = config.p2p != P2pMode::Off && !config.trackers.is_empty();
+        let mut viewer = ViewerConfig::new(PeerId(peer_id_from_random(rand::random())));
+        viewer.download_from_peers = p2p;
+        viewer.upload_to_peers = p2p && config.p2p == P2pMode::On;
+        viewer.max_upload_rate = (config.max_upload_rate > 0).then_some(config.max_upload_rate / 8);
+        viewer.buffer = config.buffer_duration;
+        viewer.max_memory = config.max_memory;
+        viewer.retries = config.retries;
+        let mut stream = Self {
+            id,
+            config,
+            index: identity.index,
+            variant: identity.variant,
+            playlist_url: identity.playlist_url,
+            timeline: timeline.clone(),
+            last: None,
+            viewer: Viewer::new(viewer),
+            store: Store::default(),
+            fetches: HashMap::new(),
+            events,
+            lost: BTreeMap::new(),
+            last_errors: BTreeMap::new(),
+            mesh: None,
+            decoders: HashMap::new(),
+            soundness: Soundness::default(),
+            unchecked: Vec::new(),
+            bell: Arc::default(),
+            follower: None,
+            servers: 0,
+            untried: 0,
+            swarm_size: None,
+            joined: None,
+        };
+        stream.take_timeline(timeline)?;
+        Ok(stream)
+    }
+
+    /// Takes the first load of the playlist, or a reload.
+    pub fn take_timeline(&mut self, timeline: Timeline) -> Result<(), SessionError> {
+        if let Some((placed, key)) = timeline.segments().iter().find_map(unsupported) {
+            return Err(SessionError::Unsupported(format!(
+                "{}: the segment is encrypted with {:?} for {}; only whole segments under AES-128 or AES-256 with a \
+                 plain key can be decrypted",
+                placed.segment.url, key.method, key.keyformat
+            )));
+        }
+        if !timeline.is_live() && timeline.segments().is_empty() {
+            return Err(SessionError::Format(format!("{}: there are no segments in it", self.playlist_url)));
+        }
+        let oldest = timeline.segments().front().map(|s| SegmentId(s.number));
+        self.lost.retain(|segment, _| oldest.is_some_and(|oldest| *segment >= oldest));
+        self.last_errors.retain(|segment, _| oldest.is_some_and(|oldest| *segment >= oldest));
+        self.timeline = timeline;
+        self.tell_segments();
+        Ok(())
+    }
+
+    /// Wants nothing behind the segment of this number; None: everything.
+    pub fn end_at(&mut self, last: Option<i64>) {
+        self.last = last;
+        self.tell_segments();
+    }
+
+    pub fn last(&self) -> Option<i64> {
+        self.last
+    }
+
+    fn tell_segments(&mut self) {
+        let wanted = |placed: &&PlacedSegment| self.last.is_none_or(|last| placed.number <= last);
+        let specs = self.timeline.segments().iter().take_while(wanted).filter(|s| !s.segment.gap);
+        let specs = specs.map(|s| SegmentSpec {
+            id: SegmentId(s.number),
+            start: s.start,
+            duration: s.segment.duration,
+            size: s.segment.byte_range.map(|range| range.length),
+        });
+        self.viewer.handle_segments(specs.collect(), self.timeline.is_live());
+    }
+
+    /// The output has come to this segment.
+    pub fn come_to(&mut self, segment: SegmentId) {
+        self.untried = self.servers;
+        self.viewer.handle_cursor(Instant::now(), segment);
+    }
+
+    /// The output goes to this segment, at the start, for a seek or for a switch.
+    pub fn go_to(&mut self, number: i64) {
+        self.untried = self.servers;
+        self.try_again(number);
+    }
+
+    /// What could not be had may be had now.
+    pub fn try_again(&mut self, number: i64) {
+        self.viewer.handle_seek(Instant::now(), SegmentId(number));
+        self.lost.clear();
+    }
+
+    /// HTTP is asked for something.
+    pub fn is_fetching(&self) -> bool {
+        !self.fetches.is_empty()
+    }
+
+    /// Carries out all that the viewer wants.
+    pub fn settle(&mut self, http: &HttpClient, keys: &mut Keys) {
+        while let Some(action) = self.viewer.poll_action(Instant::now()) {
+            self.carry_out(action, http, keys);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, http: &HttpClient, keys: &mut Keys) {
+        match action {
+            Action::Fetch { fetch, segment, offset } => {
+                let Some(placed) = self.timeline.get(segment.0) else {
+                    let failure = FetchFailure::NotFound;
+                    return self.viewer.handle_http_failure(Instant::now(), fetch, failure);
+                };
+                let target =
+                    FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
+                log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
+                let task = fetcher::spawn(http.clone(), self.id, fetch, target, offset, self.events.clone());
+                self.fetches.insert(fetch, task);
+            }
+            Action::CancelFetch { fetch } => {
+                if let Some(task) = self.fetches.remove(&fetch) {
+                    task.abort();
+                }
+            }
+            Action::Command { peer, command } => {
+                log::trace!(target: "p2phls-swarm", "to {peer:?}: {command:?}");
+                for message in wire::encode(&command, wire::MAX_MESSAGE) {
+                    self.send(peer, message);
+                }
+            }
+            Action::Broadcast { command } => {
+                log::trace!(target: "p2phls-swarm", "to all: {command:?}");
+                let messages = wire::encode(&command, wire::MAX_MESSAGE);
+                let peers: Vec<PeerKey> = self.decoders.keys().copied().collect();
+                for peer in peers {
+                    for message in &messages {
+                        self.send(peer, message.clone());
+                    }
+                }
+            }
+            Action::Upload { peer, segment, range } => self.upload(peer, segment, range),
+            Action::Check { segment } => self.check(segment, keys),
+            Action::Evict { segment } => {
+                self.store.remove(segment);
+                self.last_errors.remove(&segment);
+            }
+            Action::Unavailable { segment, failure } => self.lose(segment, failure),
+            Action::ReloadPlaylist => self.bell.newer.notify_one(),
+            Action::Drop { peer, reason } => {
+                log::info!(target: "p2phls-swarm", "{peer:?} dropped: it {reason}");
+                self.decoders.remove(&peer);
+                if let Some(mesh) = &mut self.mesh {
+                    mesh.ban(peer);
+                }
+            }
+        }
+    }
+
+    /// A segment cannot be had where it was looked for. Another server may have it.
+    fn lose(&mut self, segment: SegmentId, failure: FetchFailure) {
+        let known = self.last_errors.remove(&segment);
+        let text = || SessionError::Connection(format!("segment {segment}: {failure:?}"));
+        let error = known.unwrap_or_else(text);
+        if self.untried > 0 {
+            self.untried -= 1;
+            log::warn!(target: "p2phls-engine", "another server is tried: {error}");
+            return self.bell.elsewhere.notify_one();
+        }
+        self.lost.insert(segment, error);
+    }
+
+    /// Ends everything that the stream has started.
+    pub fn stop(mut self) -> impl Future<Output = ()> {
+        self.follower.iter().chain(self.fetches.values()).for_each(AbortHandle::abort);
+        let mesh = self.mesh.take();
+        async move {
+            if let Some(mesh) = mesh {
+                mesh.stop().await;
+            }
+        }
+    }
+}
+
+/// A segment that cannot be decrypted, and its key.
+fn unsupported(placed: &PlacedSegment) -> Option<(&PlacedSegment, &Key)> {
+    let init = placed.segment.init.as_ref().and_then(|init| init.key.as_deref());
+    let keys = [placed.segment.key.as_deref(), init];
+    let key = keys
+        .into_iter()
+        .flatten()
+        .find(|key| !key.method.is_whole_segment() || key.keyformat != IDENTITY || key.uri.is_none())?;
+    Some((placed, key))
+}
+
+/// The next thing that happens in a stream's swarm.
+pub async fn next_in_swarm(stream: &mut Option<Stream>) -> (StreamId, MeshInput) {
+    match stream {
+        Some(Stream { id, mesh: Some(mesh), .. }) => (*id, mesh.next().await),
+        _ => std::future::pending().await,
+    }
+}
