@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::time::Instant;
+
 use common::live::live_origin;
 use common::redis::Redis;
 use common::tracker::Tracker;
@@ -28,8 +30,9 @@ fn play_on(viewers: &[Viewer]) {
 }
 
 fn until_all_meet(viewers: &[Viewer]) {
-    let others = viewers.len() as u32 - 1;
+    let (others, begin) = (viewers.len() as u32 - 1, Instant::now());
     wait_for("everybody to meet everybody", HEALING, viewers, || viewers.iter().all(|v| v.peers() == others));
+    println!("{} viewers have met within {:.1} s", viewers.len(), begin.elapsed().as_secs_f64());
 }
 
 #[test]

@@ -239,8 +239,8 @@ impl Shared {
     /// Another node said something: whoever is concerned is told.
     pub fn hear(&self, node: NodeId, message: NodeMessage) {
         let now = Instant::now();
-        if let NodeMessage::Heard { by, offer_id } = message {
-            self.mailbox.heard(by, offer_id);
+        if let NodeMessage::Heard(answer) = message {
+            self.mailbox.heard(answer);
         }
         let mut state = self.lock();
         state.swarms.node_alive(now, node);

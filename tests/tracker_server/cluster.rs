@@ -227,6 +227,44 @@ async fn an_answer_that_redis_has_taken_may_still_be_lost() {
 }
 
 #[tokio::test]
+async fn every_answer_arrives_once_although_redis_dies_among_them() {
+    let mut redis = Redis::start();
+    let nodes = [node(&redis).await, node(&redis).await];
+    for node in &nodes {
+        until_health(node, "ok").await;
+    }
+    let hash = |pair: usize| format!("swarm-{pair:014}");
+    let mut pairs = Vec::new();
+    for pair in 0..40 {
+        let (mut a, mut b) = (nodes[0].connect().await, nodes[1].connect().await);
+        a.announce(&hash(pair), ALICE, &[]).await;
+        b.announce(&hash(pair), BOB, &[OFFER]).await;
+        pairs.push((a, b));
+    }
+    for (a, _) in &mut pairs {
+        assert_eq!(a.receive().await["offer_id"], OFFER);
+    }
+    for (pair, (a, _)) in pairs.iter_mut().enumerate() {
+        let mut answer = answer(ALICE, BOB, OFFER);
+        answer["info_hash"] = json!(hash(pair));
+        a.send(answer).await;
+        if pair == 20 {
+            redis.kill();
+        }
+    }
+    redis.again();
+    for (pair, (_, b)) in pairs.iter_mut().enumerate() {
+        let answer = b.receive().await;
+        assert_eq!((&answer["info_hash"], &answer["offer_id"]), (&json!(hash(pair)), &json!(OFFER)));
+    }
+    nodes[0].until_stats(|stats| stats["letters"] == 0).await;
+    for (pair, (_, b)) in pairs.iter_mut().enumerate() {
+        assert_eq!(b.scrape(&hash(pair)).await.1, 2, "nothing came before it");
+    }
+    assert_eq!(nodes[1].stats().await["answers_from_nodes"], 40);
+}
+
+#[tokio::test]
 async fn a_redis_cluster_will_do() {
     let parts = [Redis::start_sharded(), Redis::start_sharded(), Redis::start_sharded()];
     let ranges = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];

@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::message::{NodeId, NodeMessage};
-use crate::swarm::ids::{OfferId, PeerId};
+use super::message::{AnswerKey, NodeId, NodeMessage};
 
 /// Most letters that wait, and most that nobody has heard: a few seconds of a storm, some 15 MB each. The
 /// oldest make room.
@@ -39,14 +38,10 @@ pub struct Letter {
 impl Letter {
     fn is_stale(&self, now: Instant) -> bool {
         let age = match self.message {
-            NodeMessage::Offer { .. } | NodeMessage::Answer { .. } | NodeMessage::Heard { .. } => OFFER_AGE,
+            NodeMessage::Offer { .. } | NodeMessage::Answer { .. } | NodeMessage::Heard(_) => OFFER_AGE,
             NodeMessage::Left { .. } | NodeMessage::Moved { .. } => NEWS_AGE,
         };
         now.saturating_duration_since(self.written) > age
-    }
-
-    fn is_answer(&self, viewer: PeerId, offer: OfferId) -> bool {
-        matches!(self.message, NodeMessage::Answer { by, offer_id, .. } if (by, offer_id) == (viewer, offer))
     }
 }
 
@@ -66,11 +61,10 @@ struct Letters {
 
 impl Letters {
     /// Notes that the answer has come, or is waiting again.
-    fn forget_unheard(&mut self, by: PeerId, offer_id: OfferId) {
+    fn forget_unheard(&mut self, answer: AnswerKey) {
         // Mostly it is the first.
-        if let Some(at) = self.unheard.iter().position(|(_, letter)| letter.is_answer(by, offer_id)) {
-            self.unheard.remove(at);
-        }
+        let at = self.unheard.iter().position(|(_, letter)| letter.message.answer_key() == Some(answer));
+        at.and_then(|at| self.unheard.remove(at));
     }
 }
 
@@ -90,8 +84,8 @@ impl Mailbox {
         let surplus =
             (undelivered.len() + letters.waiting.len()).saturating_sub(MAX_LETTERS).min(undelivered.len());
         for letter in undelivered.drain(surplus..).rev() {
-            if let NodeMessage::Answer { by, offer_id, .. } = letter.message {
-                letters.forget_unheard(by, offer_id);
+            if let Some(answer) = letter.message.answer_key() {
+                letters.forget_unheard(answer);
             }
             letters.waiting.push_front(letter);
         }
@@ -106,7 +100,7 @@ impl Mailbox {
         waiting.retain(|letter| !letter.is_stale(now));
         let count = waiting.len().min(most);
         let taken: Vec<_> = waiting.drain(..count).collect();
-        let answers = taken.iter().filter(|letter| matches!(letter.message, NodeMessage::Answer { .. }));
+        let answers = taken.iter().filter(|letter| letter.message.answer_key().is_some());
         unheard.extend(answers.map(|letter| (now, letter.clone())));
         let surplus = unheard.len().saturating_sub(MAX_LETTERS);
         unheard.drain(..surplus);
@@ -114,8 +108,8 @@ impl Mailbox {
     }
 
     /// A node says that an answer has come.
-    pub fn heard(&self, by: PeerId, offer_id: OfferId) {
-        self.lock().forget_unheard(by, offer_id);
+    pub fn heard(&self, answer: AnswerKey) {
+        self.lock().forget_unheard(answer);
     }
 
     /// Waits until something has been posted.
@@ -166,7 +160,7 @@ mod tests {
             |letters: Vec<Letter>| letters.into_iter().map(|letter| letter.message).collect::<Vec<_>>();
         let later = start + OFFER_AGE + Duration::from_secs(1);
         assert_eq!(messages(mailbox.take(9, later)), [left(), answer(2)], "the first is too old");
-        mailbox.heard(PeerId([2; 20]), OfferId([0; 20]));
+        mailbox.heard(answer(2).answer_key().unwrap());
         assert_eq!(mailbox.len(), 0);
     }
 
@@ -178,8 +172,9 @@ mod tests {
         let take = |at| mailbox.take(9, at).into_iter().map(|letter| letter.message).collect::<Vec<_>>();
         assert_eq!(take(start), [left(), answer(1), answer(2)]);
         assert_eq!(take(after(1)), [], "too early");
-        mailbox.heard(PeerId([1; 20]), OfferId([0; 20]));
-        mailbox.heard(PeerId([1; 20]), OfferId([0; 20]));
+        for _ in 0..2 {
+            mailbox.heard(answer(1).answer_key().unwrap());
+        }
         assert_eq!(take(after(2)), [answer(2)]);
         // Where it cannot be delivered, it waits once.
         mailbox.put_back(vec![Letter { to: node, message: answer(2), written: start }]);

@@ -50,12 +50,33 @@ pub enum NodeMessage {
     Offer { info_hash: InfoHash, to: PeerId, from: Guest, offer_id: OfferId, sdp: String },
     /// One of mine has answered the offer of one of yours.
     Answer { info_hash: InfoHash, by: PeerId, to: PeerId, offer_id: OfferId, sdp: String },
-    /// The answer of that viewer of yours has come: you need not send it again.
-    Heard { by: PeerId, offer_id: OfferId },
+    /// That answer has come: you need not send it again.
+    Heard(AnswerKey),
     /// A viewer of mine is gone: its links are, too.
     Left { info_hash: InfoHash, peer_id: PeerId },
     /// A viewer of yours has come to me: its socket with you is a dead one.
     Moved { info_hash: InfoHash, peer_id: PeerId },
+}
+
+/// Which answer: whose, and to which offer of whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerKey {
+    pub info_hash: InfoHash,
+    pub by: PeerId,
+    pub to: PeerId,
+    pub offer_id: OfferId,
+}
+
+impl NodeMessage {
+    /// None if it is no answer.
+    pub fn answer_key(&self) -> Option<AnswerKey> {
+        match *self {
+            Self::Answer { info_hash, by, to, offer_id, .. } => {
+                Some(AnswerKey { info_hash, by, to, offer_id })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A message and who sent it.

@@ -17,7 +17,7 @@ use super::{Home, Swarms};
 use crate::swarm::ids::{InfoHash, PeerId};
 use crate::swarm::tracker_messages::{Answer, Offer, TrackerMessage};
 use crate::tracker::choice::Search;
-use crate::tracker::cluster::message::{Guest, NodeId, NodeMessage, Sample};
+use crate::tracker::cluster::message::{AnswerKey, Guest, NodeId, NodeMessage, Sample};
 use crate::tracker::place::{Group, Level};
 use crate::tracker::swarm::{Nodes, Slot, Swarm};
 use crate::tracker::swarms::ConnectionId;
@@ -223,12 +223,13 @@ impl Swarms {
             }
             NodeMessage::Answer { info_hash, by, to, offer_id, sdp } => {
                 // Whatever becomes of it, and however often it has come.
-                self.cluster.send(node, NodeMessage::Heard { by, offer_id });
+                let heard = AnswerKey { info_hash, by, to, offer_id };
+                self.cluster.send(node, NodeMessage::Heard(heard));
                 let answer = Answer { info_hash, peer_id: by, to_peer_id: to, offer_id, sdp };
                 self.answer_from(now, node, answer)
             }
             // The mailbox's business.
-            NodeMessage::Heard { .. } => None,
+            NodeMessage::Heard(_) => None,
             NodeMessage::Left { info_hash, peer_id } => {
                 let swarm = self.swarms.get_mut(&info_hash)?;
                 let slot = swarm.find(&peer_id)?;

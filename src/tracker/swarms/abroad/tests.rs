@@ -296,7 +296,7 @@ proptest! {
             NodeMessage::Answer { info_hash: HASH, by: peer(2), to: peer(1), offer_id, sdp: "v=0".into() },
             NodeMessage::Left { info_hash: HASH, peer_id: peer(2) },
             NodeMessage::Moved { info_hash: HASH, peer_id: peer(1) },
-            NodeMessage::Heard { by: peer(1), offer_id },
+            NodeMessage::Heard(AnswerKey { info_hash: HASH, by: peer(1), to: peer(2), offer_id }),
         ];
         let mut bytes = write(&Envelope { from: node(1), message: messages[what].clone() });
         let mut sample = write(&samples[0].2);
