@@ -118,6 +118,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_picture_comes_a_preroll_after_the_first_segment() {
+        let second = from_seconds(1.0);
+        let mut playback = Playback::new(0, second / 2);
+        assert!(!playback.update(second, second, 4 * second, false), "not all of a segment is there");
+        assert_eq!(playback.first_picture(), None);
+        assert!(!playback.update(2 * second, 4 * second, 4 * second, false));
+        assert_eq!(playback.first_picture(), Some(2 * second + second / 2));
+        assert!(playback.update(2 * second + second / 2, 8 * second, 4 * second, false));
+        assert_eq!(playback.startup, Some(2 * second + second / 2));
+        assert_eq!(playback.first_picture(), None, "it has been seen");
+    }
+
+    #[test]
     fn a_stall_is_counted_from_the_last_picture_to_the_next() {
         let second = from_seconds(1.0);
         let mut playback = Playback::new(second, 0);
