@@ -32,6 +32,12 @@ python_test() {
   GST_PLUGIN_PATH=$TARGET/plugins "$PYTHON" tests/test_python.py
 }
 
+trust_test() {
+  collect_plugin debug
+  "$PYTHON" benches/trust.py --plugins "$TARGET/plugins" --tracker "$TARGET/debug/p2phls-tracker" \
+    --sim "$TARGET/debug/p2phls-sim" --duration 60
+}
+
 # have_browser: false where it cannot be installed.
 have_browser() {
   local packages=(chromium)
@@ -62,6 +68,7 @@ check "tracker without GStreamer" cargo build --locked --no-default-features --f
 check "plugin" cargo build --locked --features tracker,sim --lib --bins --tests
 check "tests" cargo test --locked --features tracker,sim --no-fail-fast
 check "Python" python_test
+check "simulator beside real viewers" trust_test
 if have_browser; then
   check "browser" browser_test
   check "tracker in the browser" tracker_browser_test

@@ -119,7 +119,7 @@ impl Node {
             id,
             manner: person.manner,
             viewer: Viewer::new(config),
-            playback: Playback::new(now),
+            playback: Playback::new(now, from_seconds(settings.preroll)),
             cursor: None,
             whole: 0,
             newest: 0,

@@ -30,10 +30,14 @@ pub struct Playback {
     pub stalls: u32,
     /// From joining to the first picture.
     pub startup: Option<Micros>,
+    /// From the first segment to the first picture.
+    preroll: Micros,
+    /// When the first segment was there.
+    ready: Option<Micros>,
 }
 
 impl Playback {
-    pub fn new(now: Micros) -> Self {
+    pub fn new(now: Micros, preroll: Micros) -> Self {
         Self {
             state: State::Waiting,
             since: now,
@@ -42,7 +46,14 @@ impl Playback {
             stalled: 0,
             stalls: 0,
             startup: None,
+            preroll,
+            ready: None,
         }
+    }
+
+    /// When the first picture is due, once the first segment is there.
+    pub fn first_picture(&self) -> Option<Micros> {
+        self.ready.filter(|_| self.state == State::Waiting).map(|ready| ready + self.preroll)
     }
 
     pub fn position(&self, now: Micros) -> Micros {
@@ -62,8 +73,11 @@ impl Playback {
     /// segment's duration, `all` that nothing comes after. True if the state has changed.
     pub fn update(&mut self, now: Micros, edge: Micros, segment: Micros, all: bool) -> bool {
         let ahead = edge.saturating_sub(self.position(now));
+        if self.state == State::Waiting && ahead >= segment {
+            self.ready.get_or_insert(now);
+        }
         let next = match self.state {
-            State::Waiting if ahead >= segment => {
+            State::Waiting if self.first_picture().is_some_and(|due| due <= now) => {
                 self.startup = Some(now - self.since);
                 State::Playing
             }
@@ -104,9 +118,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_picture_comes_a_preroll_after_the_first_segment() {
+        let second = from_seconds(1.0);
+        let mut playback = Playback::new(0, second / 2);
+        assert!(!playback.update(second, second, 4 * second, false), "not all of a segment is there");
+        assert_eq!(playback.first_picture(), None);
+        assert!(!playback.update(2 * second, 4 * second, 4 * second, false));
+        assert_eq!(playback.first_picture(), Some(2 * second + second / 2));
+        assert!(playback.update(2 * second + second / 2, 8 * second, 4 * second, false));
+        assert_eq!(playback.startup, Some(2 * second + second / 2));
+        assert_eq!(playback.first_picture(), None, "it has been seen");
+    }
+
+    #[test]
     fn a_stall_is_counted_from_the_last_picture_to_the_next() {
         let second = from_seconds(1.0);
-        let mut playback = Playback::new(second);
+        let mut playback = Playback::new(second, 0);
         playback.jump(second, 100 * second);
         assert!(!playback.update(2 * second, 103 * second, 4 * second, false));
         assert!(playback.update(3 * second, 104 * second, 4 * second, false));

@@ -149,6 +149,9 @@ pub struct ViewerSettings {
     pub memory: u64,
     /// Mbit/s given to peers at most; 0 is unlimited.
     pub max_upload: f64,
+    /// From the first segment to the first picture: until then the player takes what it can hold, and nobody
+    /// knows when it will need more.
+    pub preroll: f64,
     /// Playing time that the player downstream takes before it shows it.
     pub player_holds: f64,
     /// How often the viewer is told where playback is, besides when playback starts and stops; 0 is never.
@@ -300,7 +303,15 @@ impl Default for Households {
 
 impl Default for ViewerSettings {
     fn default() -> Self {
-        Self { max_peers: 15, buffer: 30.0, memory: 256, max_upload: 0.0, player_holds: 5.0, tick: 1.0 }
+        Self {
+            max_peers: 15,
+            buffer: 30.0,
+            memory: 256,
+            max_upload: 0.0,
+            preroll: 0.3,
+            player_holds: 5.0,
+            tick: 1.0,
+        }
     }
 }
 
@@ -376,6 +387,7 @@ impl Scenario {
         is((1.0..1e5).contains(&self.viewer.buffer), "viewer.buffer: from 1 s on")?;
         is((1..1 << 20).contains(&self.viewer.memory), "viewer.memory: from 1 MB on")?;
         is((0.0..1e6).contains(&self.viewer.max_upload), "viewer.max_upload: 0 or a rate")?;
+        is((0.0..60.0).contains(&self.viewer.preroll), "viewer.preroll: 0 to 60 s")?;
         is((0.0..1e4).contains(&self.viewer.player_holds), "viewer.player_holds: not negative")?;
         is((0.0..1e4).contains(&self.viewer.tick), "viewer.tick: not negative")?;
         let shares = [m.leeches, m.polluters, m.silent, m.slow];

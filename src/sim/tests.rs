@@ -59,6 +59,7 @@ fn alone(down: f64, cdn: f64, duration: f64) -> Scenario {
     world.stream.variation = 0.0;
     world.arrivals.over = 0.0;
     world.churn.per_minute = 0.0;
+    world.viewer.preroll = 0.0;
     world.cdn.latency = [20.0, 20.0];
     world.cdn.rate = cdn;
     world.population = vec![Class { share: 1.0, up: 10.0, down }];

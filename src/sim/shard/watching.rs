@@ -204,18 +204,19 @@ impl Shard {
                 crate::viewer::trace::stalled(SegmentId(i64::from(node.whole)));
             }
         }
+        let mut due = node.playback.first_picture();
         if node.playback.state == State::Playing {
             let position = node.playback.position(self.now);
-            let mut due = edge;
+            let mut end = edge;
             if cursor < node.whole {
-                due = due.min(stream.start(cursor).saturating_sub(self.player_holds()).max(position + 1));
+                end = end.min(stream.start(cursor).saturating_sub(self.player_holds()).max(position + 1));
             }
-            let due = self.now + due.saturating_sub(position);
-            // Whatever comes until then is looked at then.
-            if due < node.playback_due {
-                node.playback_due = due;
-                self.push(due, node.id, What::PlaybackDue);
-            }
+            due = Some(self.now + end.saturating_sub(position));
+        }
+        // Whatever comes until then is looked at then.
+        if let Some(due) = due.filter(|due| *due < node.playback_due) {
+            node.playback_due = due;
+            self.push(due, node.id, What::PlaybackDue);
         }
         changed
     }
