@@ -273,7 +273,6 @@ impl<'a> Builder<'a> {
         playlist.media_sequence = numbers.first;
         playlist.ended = !live;
         playlist.playlist_type = (!self.mpd.dynamic).then_some(PlaylistType::Vod);
-        playlist.independent_segments = true;
         let longest =
             playlist.segments.iter().filter(|segment| !segment.gap).map(|segment| segment.duration).max();
         playlist.target_duration = longest.or(self.mpd.max_segment_duration).unwrap_or_default();

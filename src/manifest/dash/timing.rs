@@ -133,10 +133,16 @@ impl Mpd {
         };
         let depth = representation.bases.first().and_then(|base| base.time_shift_buffer_depth);
         let depth = depth.or(self.time_shift_buffer_depth);
-        let first = match depth {
-            Some(depth) => index.ended_at(here.saturating_sub(nanos(depth))).min(end),
+        let behind = |edge: Nanos| match depth {
+            Some(depth) => index.ended_at(edge.saturating_sub(nanos(depth))).min(end),
             None => 0,
         };
+        let mut first = behind(here);
+        if first == end && all == Some(end) && index.is_listed() {
+            // All that is listed is too old by the clock: one of the clocks is wrong, or the publisher
+            // in trouble. The list is believed, as it would be in HLS.
+            first = behind(index.get(end.saturating_sub(1)).map_or(here, |last| last.end()));
+        }
         let early = match offset {
             Offset::By(early) => early,
             Offset::None | Offset::Always => 0,
