@@ -132,6 +132,22 @@ fn what_the_playlist_says_about_the_stream_is_told() {
     assert!(range.has_field("scte35-out"));
 }
 
+#[test]
+fn sound_in_a_playlist_of_its_own_is_missed_with_a_warning() {
+    let origin = Origin::serve(&STREAMS);
+    origin.set_made("ts/all.m3u8", || {
+        "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"index.m3u8\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nindex.m3u8\n"
+            .to_owned()
+    });
+    let player = Player::new(Consumer::Decodebin3, &origin.url("ts/all.m3u8"), false);
+    player.set_state(gst::State::Playing);
+    let warning = player.wait(gst::MessageType::Warning);
+    let gst::MessageView::Warning(warning) = warning.view() else { panic!("{warning:?}") };
+    assert!(warning.error().message().contains("EXT-X-MEDIA"), "{}", warning.error());
+    player.wait(gst::MessageType::Eos);
+}
+
 /// A live stream of one-second segments from a server that can do what RFC 8216bis 4.4.3.8 has.
 struct Server {
     origin: Origin,

@@ -6,13 +6,14 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `presentation` | playlists loaded and reloaded, and seeks |
-//! | `switching` | from one variant to another |
+//! | `switching`, `succession` | from one variant to another, and which can follow which |
 //! | `outgoing` | what goes out next |
 //! | `status` | playback's position and the statistics |
 
 mod outgoing;
 mod presentation;
 mod status;
+mod succession;
 mod switching;
 
 use std::sync::Arc;

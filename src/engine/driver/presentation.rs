@@ -10,7 +10,7 @@ use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
 use crate::engine::session::Seek;
 use crate::engine::stream::{Identity, Stream, StreamId};
 use crate::engine::{Event, SessionError, TrackInfo, keys};
-use crate::manifest::{DateRange, Timeline};
+use crate::manifest::{DateRange, RenditionKind, Timeline};
 
 impl Driver {
     pub(super) fn handle_playlist(
@@ -35,6 +35,7 @@ impl Driver {
                     self.emit(Event::SessionData(data));
                 }
                 self.tell_date_ranges();
+                self.warn_of_silence();
             }
             PlaylistEvent::Variant(index, media) => {
                 self.handle_variant(index, media.map(|media| *media), world)
@@ -121,6 +122,19 @@ impl Driver {
             FollowerEvent::Failed(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Sound in a rendition of its own is not played yet; whoever hears nothing should know why.
+    fn warn_of_silence(&self) {
+        let variant = self.stream.as_ref().and_then(|stream| stream.variant.as_ref());
+        let (Some(presentation), Some(variant)) = (&self.presentation, variant) else { return };
+        let mut renditions = presentation.renditions_of(variant, RenditionKind::Audio).peekable();
+        if renditions.peek().is_some() && renditions.all(|rendition| rendition.url.is_some()) {
+            self.emit(Event::Warning(SessionError::Unsupported(format!(
+                "{}: the sound is in playlists of its own (EXT-X-MEDIA), which this version does not play",
+                presentation.url
+            ))));
+        }
     }
 
     /// Tells of date ranges that have not been told of as they are now.
