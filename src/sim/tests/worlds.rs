@@ -169,7 +169,7 @@ fn peers_do_no_harm() {
 }
 
 #[test]
-#[ignore = "world 15 stands still for 9.2 s in all, and by HTTP alone for 3.1 s"]
+#[ignore = "who holds back with asking meets the failure, and gives a film up after four tries in two seconds"]
 fn peers_do_no_harm_while_the_cdn_fails() {
     look_at(numbers(), Troubles { brown_out: true, ..Troubles::default() });
 }
@@ -193,8 +193,8 @@ fn peers_do_no_harm_on_narrow_links() {
 
 /// Worlds beyond the usual few in which something was wrong when they were last looked at.
 #[test]
-#[ignore = "stalls of 0.1 to 2.3 s; 1 MB to 3 MB over the bound of the memory; viewers that wait for each other"]
+#[ignore = "stalls of 0.3 to 3 s; up to 3 MB over the bound of the memory; viewers that wait for each other"]
 fn worlds_that_failed() {
-    look_at([104, 126, 128, 149, 154, 156, 192], Troubles::default());
-    look_at([30, 65, 122, 128, 183], Troubles { polluters: true, ..Troubles::default() });
+    look_at([73, 104, 149, 154, 192, 194, 196], Troubles::default());
+    look_at([30, 104, 118], Troubles { polluters: true, ..Troubles::default() });
 }
