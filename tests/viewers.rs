@@ -5,13 +5,14 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use common::encrypted::{ENCRYPTED, plain};
 use common::live::live_origin;
 use common::media::STREAMS;
 use common::origin::{Fault, Origin};
-use common::player::{Consumer, Player};
 use common::tracker::Tracker;
 use common::variants::VARIANTS;
 use common::viewer::{Viewer, assert_same_bytes, origin_bytes, sum, wait_for};
