@@ -178,17 +178,25 @@ impl Viewer {
     pub fn handle_http_failure(&mut self, now: Instant, fetch: FetchId, failure: FetchFailure) {
         let Some(segment) = self.segment_of(fetch) else { return };
         self.trace_http_end(segment, "has failed");
+        let longest = self.longest_backoff(now, segment);
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let progressed = holding.http.take().is_some_and(|work| work.useful);
         // A server that breaks off now and then but goes on is bad, not dead.
         holding.failures = if progressed { 1 } else { holding.failures + 1 };
         let doubling = 2u32.saturating_pow(holding.failures.saturating_sub(1).min(6));
-        holding.not_before = Some(now + BACKOFF * doubling);
+        holding.not_before = Some(now + (BACKOFF * doubling).min(longest));
         // What is not needed yet is asked for now and then all the same.
         let hopeless = failure == FetchFailure::Refused || holding.failures > self.config.retries;
         holding.given_up = hopeless.then_some(failure);
         self.announce_in_time(now);
         self.dirty = true;
+    }
+
+    /// What goes out next is asked for again a few times before playback needs it.
+    fn longest_backoff(&self, now: Instant, segment: SegmentId) -> Duration {
+        const TRIES: u32 = 3;
+        let next = self.spec(segment).filter(|_| self.cursor == Some(segment));
+        next.map_or(Duration::MAX, |spec| (self.slack(now, spec) / TRIES).max(BACKOFF * 4))
     }
 
     /// The segment that a request is for, while it is of interest.

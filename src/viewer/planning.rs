@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::holding::{Holding, HttpFetch, PeerTransfer, State};
-use super::{Action, FetchId, PeerKey, SegmentSpec, Viewer};
+use super::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
 use crate::switcher::{
     Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Seat, Situation, decide, fetchers, seat, spread,
@@ -78,7 +78,7 @@ impl Viewer {
     /// One pass over all that is wanted.
     pub(super) fn plan(&mut self, now: Instant) {
         self.give_up_on_silent_peers(now);
-        self.report_what_cannot_be_had();
+        self.report_what_cannot_be_had(now);
         let policy = self.policy();
         for index in self.wanted() {
             let spec = self.segments[index];
@@ -348,17 +348,23 @@ impl Viewer {
     }
 
     /// The output has come to a segment that HTTP has given up and nobody else holds.
-    fn report_what_cannot_be_had(&mut self) {
+    fn report_what_cannot_be_had(&mut self, now: Instant) {
         let Some(segment) = self.cursor else { return };
         let held_by_peer = self.peers.values().any(|p| p.state.knows(segment));
+        let slack = self.spec(segment).map_or(Duration::ZERO, |spec| self.slack(now, spec));
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let at_work = holding.http.is_some() || holding.transfer.is_some();
         if holding.state != State::Partial || at_work || held_by_peer || holding.reported {
             return;
         }
-        if let Some(failure) = holding.given_up {
-            holding.reported = true;
-            self.actions.push_back(Action::Unavailable { segment, failure });
+        match holding.given_up {
+            // The output is ahead of playback: a server that fails now may be well again in time.
+            Some(FetchFailure::Failed) if !slack.is_zero() => self.wake_at(now + slack),
+            Some(failure) => {
+                holding.reported = true;
+                self.actions.push_back(Action::Unavailable { segment, failure });
+            }
+            None => {}
         }
     }
 

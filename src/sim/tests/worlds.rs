@@ -169,7 +169,7 @@ fn peers_do_no_harm() {
 }
 
 #[test]
-#[ignore = "who holds back with asking meets the failure, and gives a film up after four tries in two seconds"]
+#[ignore = "who has left what is not urgent to peers has less in hand when the CDN is gone for many seconds"]
 fn peers_do_no_harm_while_the_cdn_fails() {
     look_at(numbers(), Troubles { brown_out: true, ..Troubles::default() });
 }

@@ -64,6 +64,42 @@ fn a_server_that_never_gets_farther_is_given_up() {
 }
 
 #[test]
+fn an_origin_that_fails_may_be_well_again_before_playback_needs_it() {
+    let (mut viewer, mut now, mut fetch) = asking();
+    let start = now;
+    // The output is ten seconds ahead of playback.
+    let spec = SegmentSpec { id: SEGMENT, start: secs(10), duration: secs(4), size: None };
+    viewer.handle_segments([spec].into(), false);
+    viewer.handle_playback(now, Duration::ZERO, true);
+    let mut requests = 0;
+    let given_up = loop {
+        requests += 1;
+        viewer.handle_http_failure(now, fetch, FetchFailure::Failed);
+        let mut next = None;
+        while next.is_none() {
+            while let Some(action) = viewer.poll_action(now) {
+                match action {
+                    Action::Fetch { fetch, .. } => next = Some(Some(fetch)),
+                    Action::Unavailable { .. } => next = Some(None),
+                    _ => {}
+                }
+            }
+            if next.is_none() {
+                now =
+                    viewer.poll_timeout().expect("it is looked at again").max(now) + Duration::from_millis(1);
+                viewer.handle_timeout();
+            }
+        }
+        match next.flatten() {
+            Some(next) => fetch = next,
+            None => break now - start,
+        }
+    };
+    assert!(given_up >= secs(10), "given up after {given_up:?}");
+    assert!((6..12).contains(&requests), "{requests} requests");
+}
+
+#[test]
 fn parts_of_two_versions_are_not_joined() {
     let (mut viewer, mut now, fetch) = asking();
     viewer.handle_http_start(now, fetch, 0, Some(100));
