@@ -21,9 +21,11 @@ pub struct Policy {
 impl Policy {
     /// What is added to what HTTP is expected to need for a segment with so much slack in all: for the demuxer and
     /// decoder, which want bytes a little before they are shown, and for estimates that were wrong. Where
-    /// playback is close to the live edge a fixed time would leave nothing to the peers.
+    /// playback is close to the live edge a whole second would leave nothing to the peers.
     pub fn margin_of(&self, first_slack: Duration) -> Duration {
-        self.margin.min(first_slack / 6)
+        /// What else comes through the access link meanwhile holds up a request for so long.
+        const LEAST: Duration = Duration::from_millis(350);
+        self.margin.min(LEAST.max(first_slack / 6))
     }
 }
 
