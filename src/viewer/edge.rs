@@ -73,7 +73,7 @@ impl Viewer {
         self.edge.looked = Some(now);
         let policy = self.policy();
         let slack = self.slack(now, &next);
-        let situation = self.situation(now, &next, slack);
+        let situation = self.situation(now, &next, slack, &policy);
         if self.seat(now, &next, &policy, &situation) == Seat::Elected {
             self.actions.push_back(Action::ReloadPlaylist);
             self.wake_at(now + AGAIN);

@@ -87,7 +87,7 @@ impl Viewer {
             if holding.state != State::Partial {
                 continue;
             }
-            let situation = self.situation(now, &spec, slack);
+            let situation = self.situation(now, &spec, slack, &policy);
             let choice = if self.config.download_from_peers {
                 decide(&policy, &self.http, &situation, || self.seat(now, &spec, &policy, &situation))
             } else if situation.http != HttpWork::None {
@@ -187,7 +187,13 @@ impl Viewer {
         if time.is_zero() { UNSEEN_RATE } else { bytes as f64 / time.as_secs_f64() }
     }
 
-    pub(super) fn situation(&self, now: Instant, spec: &SegmentSpec, slack: Duration) -> Situation {
+    pub(super) fn situation(
+        &self,
+        now: Instant,
+        spec: &SegmentSpec,
+        slack: Duration,
+        policy: &Policy,
+    ) -> Situation {
         let holding = self.holdings.get(&spec.id);
         let missing = self.size_guess(spec).saturating_sub(holding.map_or(0, |h| h.have));
         let transfer = holding.and_then(|h| h.transfer);
@@ -204,7 +210,7 @@ impl Viewer {
             },
             peer_work: transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing) }),
             peer_free: transfers < MAX_TRANSFERS && self.best_peer(now, spec.id).is_some(),
-            peers_from: self.peers_from(now, spec, holding.map_or(slack, |h| h.first_slack)),
+            peers_from: self.peers_from(now, spec, holding.map_or(slack, |h| h.first_slack), policy),
             is_coming: self.news.has(spec.id),
             peer_expected: self
                 .peers
@@ -216,12 +222,18 @@ impl Viewer {
     /// The slack from which on peers are asked for a segment. Who has nothing to give lets the others go first:
     /// of a fresh segment there are few places to be had, and each that goes to a viewer who passes it on makes
     /// more.
-    fn peers_from(&self, now: Instant, spec: &SegmentSpec, first_slack: Duration) -> Duration {
+    fn peers_from(
+        &self,
+        now: Instant,
+        spec: &SegmentSpec,
+        first_slack: Duration,
+        policy: &Policy,
+    ) -> Duration {
         let is_fresh = self.live && self.segments.last().is_some_and(|newest| newest.id == spec.id);
         if !is_fresh || self.sees_all() || self.can_give(now) {
             return Duration::MAX;
         }
-        first_slack.saturating_sub(self.policy().spread.min(first_slack / 4))
+        first_slack.saturating_sub(policy.spread.min(first_slack / 4))
     }
 
     /// Our place among those who may fetch a segment for the swarm.
