@@ -8,10 +8,9 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use common::origin::{Fault, Origin};
-use common::player::{Consumer, Player};
+use common::player::{Consumer, Player, keep_bytes};
 use common::variants::{DURATION, VARIANTS, segments};
 use gst::prelude::*;
 
@@ -20,20 +19,6 @@ const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 /// Enough for the richest variant, and only for the leanest.
 const WIDE: u64 = 8_000_000;
 const NARROW: u64 = 600_000;
-
-fn stat(player: &Player, name: &str) -> u64 {
-    let stats: gst::Structure = player.source().property("stats");
-    stats.get(name).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-fn wait_for(what: &str, seconds: u64, player: &Player, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in {seconds} s: {what}");
-        assert!(player.error().is_none());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn wait_for_end(player: &Player) {
     let bus = player.pipeline.bus().expect("a pipeline has a bus");
@@ -48,16 +33,7 @@ fn player(consumer: Consumer, url: &str) -> (Player, Arc<Mutex<Vec<u8>>>) {
     let kept = bytes.clone();
     let player = Player::with(consumer, url, true, move |source| {
         source.set_property("buffer-duration", 10_000_000_000u64);
-        let kept = kept.clone();
-        source.connect_pad_added(move |_, pad| {
-            let kept = kept.clone();
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-                    kept.lock().unwrap().extend_from_slice(&buffer.map_readable().expect("readable bytes"));
-                }
-                gst::PadProbeReturn::Ok
-            });
-        });
+        keep_bytes(source, &kept);
     });
     player.set_state(gst::State::Playing);
     (player, bytes)
@@ -70,18 +46,18 @@ fn assert_whole(player: &Player) {
         assert!(pair[1].absdiff(pair[0] + 40 * MS) < MS, "{} after {}", pair[1], pair[0]);
     }
     assert_eq!(frames.len() as u64, DURATION * 25);
-    assert_eq!(stat(player, "stalls"), 0);
+    assert_eq!(player.stat("stalls"), 0);
 }
 
 /// Goes up, down and up again as the line allows.
 fn up_and_down(origin: &Origin, player: &Player) {
-    let bandwidth = || stat(player, "variant-bandwidth");
-    wait_for("the richest variant", 20, player, || bandwidth() > 1_500_000);
-    wait_for("a full buffer", 20, player, || stat(player, "buffer-level") > 8_000_000_000);
+    let bandwidth = || player.stat("variant-bandwidth");
+    player.wait_until("the richest variant", 20, || bandwidth() > 1_500_000);
+    player.wait_until("a full buffer", 20, || player.stat("buffer-level") > 8_000_000_000);
     origin.set_rate(NARROW);
-    wait_for("the leanest one", 40, player, || bandwidth() < 400_000);
+    player.wait_until("the leanest one", 40, || bandwidth() < 400_000);
     origin.set_rate(WIDE);
-    wait_for("something richer again", 40, player, || bandwidth() > 400_000);
+    player.wait_until("something richer again", 40, || bandwidth() > 400_000);
 }
 
 #[test]
@@ -105,7 +81,7 @@ fn mpeg_ts_changes_without_a_seam() {
     }
     assert!(rest.is_empty(), "{} bytes too many", rest.len());
     let changes = played.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64;
-    assert_eq!(changes, stat(&player, "variant-switches"), "{played:?}");
+    assert_eq!(changes, player.stat("variant-switches"), "{played:?}");
     assert!(changes >= 3, "{played:?}");
 }
 
@@ -131,7 +107,7 @@ fn seeks_and_changes_get_along() {
         player.wait(gst::MessageType::AsyncDone);
         assert_eq!(player.video.first(), Some(gst::ClockTime::from_seconds(target)));
         let frames = || player.video.times().len();
-        wait_for("two seconds of it", 20, &player, || frames() > 50);
+        player.wait_until("two seconds of it", 20, || frames() > 50);
     }
 }
 
@@ -145,11 +121,10 @@ fn limits_are_kept() {
             source.set_property(property, value);
         });
         player.set_state(gst::State::Playing);
-        wait_for("a variant other than the first", 20, &player, || {
-            stat(&player, "variant-bandwidth") > 500_000
-        });
-        wait_for("some playback", 20, &player, || player.video.times().len() > 100);
-        let played = stat(&player, "variant-bandwidth");
+        player
+            .wait_until("a variant other than the first", 20, || player.stat("variant-bandwidth") > 500_000);
+        player.wait_until("some playback", 20, || player.video.times().len() > 100);
+        let played = player.stat("variant-bandwidth");
         assert!((from..to).contains(&played), "{property}: {played}");
         let lists: Vec<String> = origin.requests().into_iter().map(|(path, _)| path).collect();
         let refused = if property == "max-bitrate" { "/v2/" } else { "/v0/" };
@@ -166,8 +141,8 @@ fn a_variant_that_cannot_be_had_is_passed_over() {
     origin.set_fault("v0/list.m3u8", Fault::Status(404));
     let (player, _) = player(Consumer::Decodebin3, &origin.url("ts/index.m3u8"));
     origin.wait_for(|requests| requests.iter().any(|(path, _)| path.ends_with("v2/list.m3u8")));
-    wait_for("more of what plays", 30, &player, || player.video.times().len() > 150);
-    let bandwidth = stat(&player, "variant-bandwidth");
+    player.wait_until("more of what plays", 30, || player.video.times().len() > 150);
+    let bandwidth = player.stat("variant-bandwidth");
     assert!((500_000..1_000_000).contains(&bandwidth), "{bandwidth}");
-    assert_eq!((stat(&player, "variant-switches"), stat(&player, "stalls")), (0, 0));
+    assert_eq!((player.stat("variant-switches"), player.stat("stalls")), (0, 0));
 }

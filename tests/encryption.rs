@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use common::encrypted::{ENCRYPTED, plain};
 use common::media::DURATION;
 use common::origin::{Fault, Origin};
-use common::player::{Consumer, Player};
+use common::player::{Consumer, Player, keep_bytes};
 use gst::prelude::*;
 
 /// Plays to the end and gives what has left the element.
@@ -20,16 +20,7 @@ fn bytes_of(url: &str) -> Vec<u8> {
     let bytes = Arc::new(Mutex::new(Vec::new()));
     let kept = bytes.clone();
     let player = Player::with(Consumer::Decodebin3, url, false, move |source| {
-        let kept = kept.clone();
-        source.connect_pad_added(move |_, pad| {
-            let kept = kept.clone();
-            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-                    kept.lock().unwrap().extend_from_slice(&buffer.map_readable().expect("readable bytes"));
-                }
-                gst::PadProbeReturn::Ok
-            });
-        });
+        keep_bytes(source, &kept);
     });
     player.set_state(gst::State::Playing);
     player.wait(gst::MessageType::Eos);

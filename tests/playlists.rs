@@ -8,7 +8,6 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use common::live::Live;
 use common::media::{DURATION, STREAMS};
@@ -16,15 +15,6 @@ use common::origin::{Fault, Origin};
 use common::player::{Consumer, Player};
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
-
-fn wait_for(what: &str, seconds: u64, player: &Player, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in {seconds} s: {what}");
-        assert!(player.error().is_none());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn frames(player: &Player) -> Vec<gst::ClockTime> {
     let frames = player.video.times();
@@ -196,13 +186,13 @@ fn delta_updates_make_the_whole() {
     let Server { origin, url, forgetful } = server("CAN-SKIP-UNTIL=12");
     let player = Player::new(Consumer::Decodebin3, &url, true);
     player.set_state(gst::State::Playing);
-    wait_for("delta updates", 30, &player, || asked(&origin, "_HLS_skip=YES") > 5);
+    player.wait_until("delta updates", 30, || asked(&origin, "_HLS_skip=YES") > 5);
     let whole = || origin.requests().iter().filter(|(path, _)| path.ends_with("live.m3u8")).count();
     assert_eq!(whole(), 1, "only the first load is whole");
     forgetful.store(true, Ordering::Relaxed);
-    wait_for("the whole playlist", 20, &player, || whole() > 1);
+    player.wait_until("the whole playlist", 20, || whole() > 1);
     let after = player.video.times().len() + 200;
-    wait_for("eight seconds more", 30, &player, || player.video.times().len() > after);
+    player.wait_until("eight seconds more", 30, || player.video.times().len() > after);
     frames(&player);
 }
 
@@ -211,7 +201,7 @@ fn a_server_that_can_wait_is_asked_for_what_comes_next() {
     let Server { origin, url, .. } = server("CAN-BLOCK-RELOAD=YES,HOLD-BACK=8");
     let player = Player::new(Consumer::Decodebin3, &url, true);
     player.set_state(gst::State::Playing);
-    wait_for("ten seconds", 40, &player, || player.video.times().len() > 250);
+    player.wait_until("ten seconds", 40, || player.video.times().len() > 250);
     frames(&player);
     // One request a segment: none came back without news.
     let reloads = asked(&origin, "_HLS_msn=");

@@ -3,6 +3,7 @@
 //! The players that an application may use the element with, and a note of what they show.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -159,6 +160,22 @@ impl Player {
         message
     }
 
+    /// A figure of the element's statistics.
+    pub fn stat(&self, name: &str) -> u64 {
+        let stats: gst::Structure = self.source().property("stats");
+        stats.get(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Waits until `condition` holds; playback may not fail meanwhile.
+    pub fn wait_until(&self, what: &str, seconds: u64, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        while !condition() {
+            assert!(Instant::now() < deadline, "not in {seconds} s: {what}");
+            assert!(self.error().is_none(), "{:?}", self.error());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// The error that playback ended with, if one is there.
     pub fn error(&self) -> Option<glib::Error> {
         let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
@@ -180,6 +197,20 @@ fn on_source(player: &gst::Element, found: impl Fn(&gst::Element) + Send + Sync 
     player.connect("source-setup", false, move |values| {
         found(&values[1].get::<gst::Element>().expect("an element"));
         None
+    });
+}
+
+/// Keeps what leaves the element.
+pub fn keep_bytes(source: &gst::Element, kept: &Arc<Mutex<Vec<u8>>>) {
+    let kept = kept.clone();
+    source.connect_pad_added(move |_, pad| {
+        let kept = kept.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+                kept.lock().unwrap().extend_from_slice(&buffer.map_readable().expect("readable bytes"));
+            }
+            gst::PadProbeReturn::Ok
+        });
     });
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use super::media::STREAMS;
-use super::player::{Consumer, Player};
+use super::player::{Consumer, Player, keep_bytes};
 
 /// A player in real time that keeps the container bytes which leave the element.
 pub struct Viewer {
@@ -29,17 +29,7 @@ impl Viewer {
             source.set_property("trackers", &trackers);
             source.set_property("ice-addresses", "127.0.0.1");
             tweak(source);
-            let kept = kept.clone();
-            source.connect_pad_added(move |_, pad| {
-                let kept = kept.clone();
-                pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                    if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-                        let map = buffer.map_readable().expect("readable bytes");
-                        kept.lock().unwrap().extend_from_slice(&map);
-                    }
-                    gst::PadProbeReturn::Ok
-                });
-            });
+            keep_bytes(source, &kept);
         });
         player.set_state(gst::State::Playing);
         Self { player, bytes }
@@ -50,8 +40,7 @@ impl Viewer {
     }
 
     pub fn stat(&self, name: &str) -> u64 {
-        let stats: gst::Structure = self.player.source().property("stats");
-        stats.get(name).unwrap_or_else(|error| panic!("{name}: {error}"))
+        self.player.stat(name)
     }
 
     pub fn peers(&self) -> u32 {
