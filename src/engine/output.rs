@@ -86,6 +86,11 @@ impl TrackWriter {
     pub fn has_room(&self) -> bool {
         self.sender.capacity() > 0
     }
+
+    /// Nothing waits to be read.
+    pub fn is_empty(&self) -> bool {
+        self.sender.capacity() == self.sender.max_capacity()
+    }
 }
 
 /// The reader has enough for now.

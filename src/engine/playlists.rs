@@ -16,6 +16,7 @@ use crate::manifest::{
 };
 use crate::net::http::{HttpClient, Part};
 use crate::switcher::Limits;
+use crate::switcher::ladder::{Offer, best_within};
 
 /// What becomes of loads.
 pub enum PlaylistEvent {
@@ -164,14 +165,14 @@ fn inherit(playlist: &mut MediaPlaylist, presentation: &Presentation) {
 /// allow count only where it allows none.
 pub fn choose(variants: &[Variant], speed: u64, limits: &Limits) -> Option<usize> {
     let any = variants.iter().any(|variant| limits.allow(variant.bandwidth));
-    let all = || variants.iter().enumerate().filter(|(_, variant)| !any || limits.allow(variant.bandwidth));
-    let index = |(index, _): (usize, &Variant)| index;
+    let allowed = |index: &usize| !any || limits.allow(variants[*index].bandwidth);
+    let allowed: Vec<usize> = (0..variants.len()).filter(allowed).collect();
     if speed == 0 {
-        return all().next().map(index);
+        return allowed.first().copied();
     }
-    // Of equals the first: it is the one to prefer of redundant ones.
-    let fitting = all().rev().filter(|(_, v)| v.bandwidth <= speed).max_by_key(|(_, v)| v.bandwidth);
-    fitting.or_else(|| all().min_by_key(|(_, v)| v.bandwidth)).map(index)
+    let offer = |index: &usize| Offer { bitrate: variants[*index].bandwidth, score: variants[*index].score };
+    let offers: Vec<Offer> = allowed.iter().map(offer).collect();
+    best_within(&offers, speed).map(|best| allowed[best])
 }
 
 /// Variants that show the same as this one from another address, this one first: RFC 8216bis 6.2.4
@@ -228,6 +229,16 @@ mod tests {
         assert_eq!(chosen(0, 1_000_000), Some(1));
         assert_eq!(chosen(3_000_000, 0), Some(2));
         assert_eq!(chosen(3_000_000, 4_000_000), Some(0), "none is allowed");
+    }
+
+    #[test]
+    fn of_those_that_fit_the_publishers_favourite_is_taken() {
+        let variants = variants(
+            "#EXT-X-STREAM-INF:BANDWIDTH=1,SCORE=1\na\n#EXT-X-STREAM-INF:BANDWIDTH=3,SCORE=2\nb\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=4,SCORE=1.5\nc\n",
+        );
+        let none = Limits { min: 0, max: 0, target_ratio: 0.8 };
+        assert_eq!([0, 2, 3, 9].map(|speed| choose(&variants, speed, &none)), [0, 0, 1, 1].map(Some));
     }
 
     #[test]

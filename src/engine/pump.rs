@@ -50,6 +50,8 @@ pub struct Pump {
     /// Playback has enough in hand: a segment goes out when it is whole, so that until then another variant can
     /// take its place.
     pub relaxed: bool,
+    /// What begins here or later does not go out yet: downstream has enough, and something better may come.
+    pub limit: Option<Duration>,
     /// The next segment does not continue the last.
     discontinuity: bool,
     /// Discontinuity sequence and initialisation segment of the last segment that went out.
@@ -70,6 +72,7 @@ impl Pump {
             started: false,
             decryptor: None,
             relaxed: false,
+            limit: None,
             discontinuity: true,
             last: None,
             inits: Vec::new(),
@@ -98,7 +101,7 @@ impl Pump {
         self.writer.set_generation(generation);
         self.move_to(number);
         self.discontinuity = true;
-        self.relaxed = false;
+        (self.relaxed, self.limit) = (false, None);
         self.ended = false;
         self.pushed = position;
     }
@@ -134,6 +137,16 @@ impl Pump {
             self.move_to(first.number);
             self.discontinuity = true;
         }
+    }
+
+    /// Whether this initialisation segment is here.
+    pub fn has_init(&self, init: &Arc<Init>) -> bool {
+        self.inits.iter().any(|(known, _)| known == init)
+    }
+
+    /// All that could go out has been taken by the reader.
+    pub fn is_drained(&self) -> bool {
+        self.writer.is_empty()
     }
 
     /// Ready when the reader can take more.
@@ -175,7 +188,8 @@ impl Pump {
             return Some(Step::Skipped(1));
         }
         if !self.started {
-            if available == 0 || self.relaxed && !whole {
+            let is_early = self.limit.is_some_and(|limit| segment.start >= limit);
+            if available == 0 || self.relaxed && !whole || is_early {
                 return None;
             }
             let decryptor = match &segment.segment.key {

@@ -5,16 +5,19 @@
 //! Everything is driven by *slack*: the time left until playback needs a segment. While there is
 //! slack, peers deliver; when it runs down to what HTTP itself needs plus a margin, HTTP fetches
 //! what is missing, so trouble among peers costs bytes and not playback. Which variant is played is
-//! for [`adaptation`] to say, by the buffer and by what HTTP alone delivers ([`throughput`]).
+//! for [`adaptation`] to say, by the buffer and by what HTTP alone delivers ([`throughput`]); [`ladder`] says what there
+//! is to choose from, and [`meeting`] where one variant goes on after another.
 
 pub mod adaptation;
 pub mod decision;
 pub mod election;
 pub mod estimate;
+pub mod ladder;
+pub mod meeting;
 pub mod throughput;
 
-pub use adaptation::{Adaptation, Limits, Standing};
+pub use adaptation::{Adaptation, Limits, Standing, Step};
 pub use decision::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide};
 pub use election::{Seat, fetchers, seat, spread};
 pub use estimate::{DeliveryEstimate, RateMeter};
-pub use throughput::Throughput;
+pub use throughput::{HttpRate, Line, Throughput};

@@ -1,20 +1,70 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How much HTTP alone delivers: the bytes of all its requests together over the time in which there
-//! was at least one. What peers deliver does not count.
+//! How much HTTP alone delivers: the bytes of all its requests together, over the time in which at
+//! least one of them brought something or should have. What peers deliver does not count.
+//!
+//! The wait for a response is no time of the line's: it is told apart, as latency, or short
+//! transfers would make a fast line look slow. And a lean variant fetches for a small part of the
+//! time, so a sample speaks for the pause before it too; or else what was measured of a line in
+//! trouble would be believed for a minute after it has recovered.
 
 use std::time::{Duration, Instant};
 
-/// Half-lives of the averages, in time under load. The lower of them counts: the quick one sees
-/// trouble early, the slow one does not believe in luck. A lean variant asks for little, so it takes
-/// many times as long on the clock.
-const HALF_LIVES: [f64; 2] = [0.5, 4.0];
+/// Half-lives of the averages in seconds. The lower of them counts: the quick one sees trouble early, the slow
+/// one does not believe in luck.
+const HALF_LIVES: [f64; 2] = [0.5, 2.5];
 
-/// A sample is at least so long, where the load lasts.
+/// A sample is at least so long, where bytes keep coming.
 const SAMPLE: Duration = Duration::from_millis(250);
+
+/// A sample that follows a pause speaks for so much of it at most.
+const PAUSE: Duration = Duration::from_millis(1_500);
+
+/// A sample of fewer bytes speaks for itself alone.
+const MEANINGFUL: u64 = 32 << 10;
+
+/// Bytes that were read from a buffer in less time have taken longer to come.
+const INSTANT: Duration = Duration::from_millis(5);
+
+/// A response that takes longer to begin is trouble of the line's.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Weight of the newest wait in the mean latency.
+const NEWEST: f64 = 0.3;
 
 /// Before so many bytes have come nothing is said.
 const ENOUGH_TO_TELL: u64 = 64 << 10;
+
+/// What HTTP is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Nothing is asked for.
+    Idle,
+    /// No request has been answered yet.
+    Waiting,
+    /// At least one response has begun.
+    Receiving,
+}
+
+impl Line {
+    /// What HTTP does for two together.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Receiving, _) | (_, Self::Receiving) => Self::Receiving,
+            (Self::Waiting, _) | (_, Self::Waiting) => Self::Waiting,
+            (Self::Idle, Self::Idle) => Self::Idle,
+        }
+    }
+}
+
+/// What HTTP alone delivers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HttpRate {
+    /// Bits a second.
+    pub rate: u64,
+    /// From a request to its response.
+    pub latency: Duration,
+}
 
 /// An average in which what is old counts less.
 #[derive(Clone, Copy, Debug)]
@@ -41,67 +91,93 @@ impl Average {
 #[derive(Clone, Debug)]
 pub struct Throughput {
     averages: [Average; 2],
-    /// Start of the sample that is being taken; None: nothing is asked for.
+    line: Line,
+    /// Since when the line has been so.
     since: Option<Instant>,
-    /// Bytes of this sample.
+    /// From when on time counts that is in no sample yet.
+    counted: Option<Instant>,
+    /// End of the last sample.
+    ended: Option<Instant>,
+    /// Bytes that are in no sample yet.
     bytes: u64,
     all: u64,
+    /// Mean wait for a response in seconds.
+    latency: Option<f64>,
 }
 
 impl Default for Throughput {
     fn default() -> Self {
-        let averages = HALF_LIVES.map(|half_life| Average { half_life, sum: 0.0, weight: 0.0 });
-        Self { averages, since: None, bytes: 0, all: 0 }
+        Self {
+            averages: HALF_LIVES.map(|half_life| Average { half_life, sum: 0.0, weight: 0.0 }),
+            line: Line::Idle,
+            since: None,
+            counted: None,
+            ended: None,
+            bytes: 0,
+            all: 0,
+            latency: None,
+        }
     }
 }
 
 impl Throughput {
-    /// Whether there are requests under way from now on.
-    pub fn set_busy(&mut self, now: Instant, busy: bool) {
-        match (self.since, busy) {
-            (None, true) => self.since = Some(now),
-            (Some(since), false) => {
-                self.sample(now.saturating_duration_since(since));
-                self.since = None;
-            }
-            _ => {}
+    /// What is asked of HTTP from now on.
+    pub fn set_line(&mut self, now: Instant, line: Line) {
+        if line == self.line {
+            return;
         }
+        if self.line != Line::Idle {
+            self.sample(now);
+        }
+        if (self.line, line) == (Line::Waiting, Line::Receiving)
+            && let Some(since) = self.since
+        {
+            let wait = now.saturating_duration_since(since).as_secs_f64();
+            self.latency = Some(self.latency.map_or(wait, |mean| mean + NEWEST * (wait - mean)));
+        }
+        (self.line, self.since) = (line, Some(now));
+        self.counted = match line {
+            Line::Idle => None,
+            Line::Waiting => Some(now + PATIENCE),
+            Line::Receiving => Some(now),
+        };
     }
 
     /// So many bytes have come.
     pub fn record(&mut self, now: Instant, bytes: u64) {
+        self.set_line(now, Line::Receiving);
         self.bytes += bytes;
         self.all += bytes;
-        self.set_busy(now, true);
         self.look(now);
     }
 
-    /// Bits a second; None before there is enough to tell.
-    pub fn rate(&mut self, now: Instant) -> Option<u64> {
+    /// None before there is enough to tell.
+    pub fn rate(&mut self, now: Instant) -> Option<HttpRate> {
         // Silence counts too.
         self.look(now);
         let measured = self.averages[0].weight > 0.0 && self.all >= ENOUGH_TO_TELL;
-        measured.then(|| {
-            (self.averages.map(|average| average.value()).into_iter().fold(f64::MAX, f64::min) * 8.0) as u64
-        })
+        let lower = self.averages.map(|average| average.value()).into_iter().fold(f64::MAX, f64::min);
+        let latency = Duration::from_secs_f64(self.latency.unwrap_or(0.0));
+        measured.then_some(HttpRate { rate: (lower * 8.0) as u64, latency })
     }
 
     fn look(&mut self, now: Instant) {
-        if let Some(since) = self.since
-            && now.saturating_duration_since(since) >= SAMPLE
-        {
-            self.sample(now.saturating_duration_since(since));
-            self.since = Some(now);
+        if self.counted.is_some_and(|counted| now.saturating_duration_since(counted) >= SAMPLE) {
+            self.sample(now);
         }
     }
 
-    fn sample(&mut self, elapsed: Duration) {
-        // What comes out of a local cache takes no time that could be measured.
-        let seconds = elapsed.as_secs_f64().max(1e-4);
-        let rate = std::mem::take(&mut self.bytes) as f64 / seconds;
+    /// Takes what has come since the last sample.
+    fn sample(&mut self, now: Instant) {
+        let Some(counted) = self.counted.filter(|counted| *counted < now || self.bytes > 0) else { return };
+        let bytes = std::mem::take(&mut self.bytes);
+        let elapsed = now.saturating_duration_since(counted).max(INSTANT).as_secs_f64();
+        let pause = self.ended.map_or(Duration::ZERO, |ended| counted.saturating_duration_since(ended));
+        let pause = if bytes >= MEANINGFUL { pause.min(PAUSE).as_secs_f64() } else { 0.0 };
         for average in &mut self.averages {
-            average.add(rate, seconds);
+            average.add(bytes as f64 / elapsed, elapsed + pause);
         }
+        (self.counted, self.ended) = (Some(now), Some(now));
     }
 }
 
@@ -111,54 +187,81 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Requests of 2 s with pauses of 3 s between them, `bytes` every 10 ms.
-    fn run(throughput: &mut Throughput, start: Instant, requests: u32, bytes: u64) -> Instant {
+    /// Requests of `length` that begin every 5 s and are answered after 200 ms; `bytes` come every 10 ms.
+    fn run(throughput: &mut Throughput, start: Instant, requests: u32, length: Duration, bytes: u64) -> Instant {
         let mut now = start;
-        for _ in 0..requests {
-            throughput.set_busy(now, true);
-            for _ in 0..200 {
+        for n in 1..=requests {
+            throughput.set_line(now, Line::Waiting);
+            now += 200 * MS;
+            throughput.set_line(now, Line::Receiving);
+            let end = now + length;
+            while now < end {
                 now += 10 * MS;
                 throughput.record(now, bytes);
             }
-            throughput.set_busy(now, false);
-            now += 3_000 * MS;
+            throughput.set_line(now, Line::Idle);
+            now = start + 5_000 * MS * n;
         }
         now
     }
 
+    fn rate(throughput: &mut Throughput, now: Instant) -> u64 {
+        throughput.rate(now).expect("measured").rate
+    }
+
     #[test]
-    fn pauses_do_not_count() {
+    fn neither_pauses_nor_waits_count() {
         let mut throughput = Throughput::default();
         let start = Instant::now();
         assert_eq!(throughput.rate(start), None);
-        let end = run(&mut throughput, start, 3, 1_250);
-        let rate = throughput.rate(end).expect("measured");
-        assert!(rate.abs_diff(1_000_000) < 20_000, "{rate}");
-        assert_eq!(throughput.rate(end + 60_000 * MS), Some(rate));
+        let end = run(&mut throughput, start, 3, 2_000 * MS, 1_250);
+        let measured = throughput.rate(end).expect("measured");
+        assert!(measured.rate.abs_diff(1_000_000) < 20_000, "{measured:?}");
+        assert!(measured.latency.abs_diff(200 * MS) < MS, "{measured:?}");
+        assert_eq!(throughput.rate(end + 60_000 * MS), Some(measured));
+        // Nor do they where transfers are short.
+        let mut throughput = Throughput::default();
+        let end = run(&mut throughput, start, 20, 50 * MS, 10_000);
+        let measured = rate(&mut throughput, end);
+        assert!(measured.abs_diff(8_000_000) < 400_000, "{measured}");
     }
 
     #[test]
     fn trouble_is_seen_early_and_luck_is_not_believed() {
         let (mut throughput, start) = (Throughput::default(), Instant::now());
-        let end = run(&mut throughput, start, 10, 12_500);
+        let end = run(&mut throughput, start, 10, 2_000 * MS, 12_500);
         let mut lucky = throughput.clone();
-        // A quarter of it, for 2 s.
-        let later = run(&mut throughput, end, 1, 3_125);
-        let rate = throughput.rate(later).expect("measured");
-        assert!(rate < 7_000_000, "{rate}");
-        // Four times as much for half a second.
-        let mut later = end;
-        for _ in 0..50 {
-            later += 10 * MS;
-            lucky.record(later, 50_000);
-        }
-        let rate = lucky.rate(later).expect("measured");
-        assert!(rate < 13_000_000, "{rate}");
+        // A quarter of it.
+        let later = run(&mut throughput, end, 1, 1_000 * MS, 3_125);
+        assert!(rate(&mut throughput, later) < 5_000_000);
+        // Four times as much for half a second: it counts for less than half.
+        let later = run(&mut lucky, end, 1, 500 * MS, 50_000);
+        assert!(rate(&mut lucky, later) < 25_000_000);
         // Nothing at all, though it is asked for.
-        lucky.set_busy(later, true);
-        for n in 1..20 {
+        lucky.set_line(later, Line::Waiting);
+        rate(&mut lucky, later + 900 * MS);
+        assert!(rate(&mut lucky, later + 900 * MS) > 9_000_000, "it may be on its way");
+        for n in 2..20 {
             lucky.rate(later + n * 500 * MS);
         }
-        assert!(lucky.rate(later + 10_000 * MS).expect("measured") < 1_000_000);
+        assert!(rate(&mut lucky, later + 10_000 * MS) < 1_000_000);
+    }
+
+    /// A lean variant takes a small part of the time.
+    #[test]
+    fn a_line_that_has_recovered_is_believed_after_a_few_segments() {
+        let (mut throughput, start) = (Throughput::default(), Instant::now());
+        let end = run(&mut throughput, start, 3, 4_000 * MS, 750);
+        let end = run(&mut throughput, end, 4, 100 * MS, 10_000);
+        assert!(rate(&mut throughput, end) > 5_500_000, "{}", rate(&mut throughput, end));
+    }
+
+    /// What dribbles in says nothing of pauses.
+    #[test]
+    fn a_few_bytes_change_little() {
+        let (mut throughput, start) = (Throughput::default(), Instant::now());
+        let end = run(&mut throughput, start, 3, 4_000 * MS, 750);
+        let end = run(&mut throughput, end, 4, 10 * MS, 20_000);
+        assert!(rate(&mut throughput, end) < 1_000_000, "{}", rate(&mut throughput, end));
     }
 }

@@ -219,6 +219,18 @@ impl Viewer {
         }
     }
 
+    /// Another stream goes on after the last segment: what is under way beyond it would only take the line from that.
+    pub(super) fn leave_what_is_not_listed(&mut self) {
+        let last = self.segments.last().map(|spec| spec.id);
+        let fed = self.holdings.iter().filter(|(id, holding)| Some(**id) > last && holding.is_fed());
+        let fed: Vec<SegmentId> = fed.map(|(id, _)| *id).collect();
+        for segment in fed {
+            self.cancel_http(segment);
+            self.cancel_transfer(segment);
+            self.refuse_uploads(segment);
+        }
+    }
+
     /// Ends all work on a segment whose bytes are all there.
     pub(super) fn complete_if_whole(&mut self, now: Instant, segment: SegmentId) {
         let Some(holding) = self.holdings.get_mut(&segment) else { return };

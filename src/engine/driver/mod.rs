@@ -37,6 +37,7 @@ use crate::engine::{Config, Event, SessionError};
 use crate::manifest::{DateRange, Init, Presentation, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
+use crate::switcher::Line;
 use crate::viewer::Counters;
 use switching::Switching;
 
@@ -182,6 +183,8 @@ impl Driver {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.settle(&world)?;
+            let line = self.streams().map(Stream::line).fold(Line::Idle, Line::and);
+            self.switching.set_line(Instant::now(), line);
             let timeout = self.streams().filter_map(|stream| stream.viewer.poll_timeout()).min();
             let waits_for_reader = !self.pump.has_room();
             let input = tokio::select! {
@@ -208,8 +211,9 @@ impl Driver {
                     }
                 }
                 Input::Init((init, bytes)) => {
-                    self.loading_init = None;
-                    self.pump.add_init(init, bytes?);
+                    let bytes = self.handle_next_init(&init, bytes)?;
+                    self.loading_init.take_if(|loading| *loading == init);
+                    bytes.into_iter().for_each(|bytes| self.pump.add_init(init.clone(), bytes));
                 }
                 Input::Key(key) => self.handle_key(key)?,
                 Input::Mesh(stream, input) => {

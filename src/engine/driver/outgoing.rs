@@ -23,7 +23,9 @@ const KEYS_AHEAD: i64 = 3;
 impl Driver {
     /// Hands over what can go out. True if there may be more to do.
     pub(super) fn pump(&mut self, world: &World) -> Result<bool, SessionError> {
-        self.switch_when_due();
+        if self.switch_when_due(world) {
+            return Ok(false);
+        }
         let Some(stream) = &mut self.stream else { return Ok(false) };
         if let Some(cursor) = self.pump.cursor()
             && let Some(error) = stream.lost.remove(&cursor)
@@ -85,7 +87,7 @@ impl Driver {
         Ok(true)
     }
 
-    fn load_init(&self, http: &HttpClient, init: Arc<Init>) {
+    pub(super) fn load_init(&self, http: &HttpClient, init: Arc<Init>) {
         let (http, results, retries) = (http.clone(), self.senders.inits.clone(), self.config.retries);
         tokio::spawn(async move {
             let range = init.byte_range;

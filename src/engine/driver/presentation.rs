@@ -200,8 +200,9 @@ impl Driver {
             }
             Err((url, error)) if self.needed_key.as_ref() == Some(&url) => Err(error),
             // It was asked for early; there is still time.
-            Err((_, error)) => {
+            Err((url, error)) => {
                 log::warn!(target: "p2phls-engine", "{error}");
+                self.handle_next_key_lost(&url);
                 Ok(())
             }
         }

@@ -20,7 +20,9 @@ impl Driver {
             let since_start = now.saturating_duration_since(self.started);
             let ended = self.pump.has_ended();
             let before = self.stalls.stalls;
-            self.stalls.update(since_start, position, playback.playing, self.pump.pushed, ended);
+            // What is going out has not all gone out: downstream has as much as it wants.
+            let playing = playback.playing && self.pump.is_drained();
+            self.stalls.update(since_start, position, playing, self.pump.pushed, ended);
             if self.stalls.stalls > before {
                 log::warn!(target: "p2phls-engine", "playback has run dry at {position:?}");
             }

@@ -16,10 +16,14 @@ impl Stream {
         let now = Instant::now();
         match event {
             FetchEvent::Started { fetch, offset, total } => {
-                if !self.viewer.handle_http_start(now, fetch, offset, total)
-                    && let Some(task) = self.fetches.remove(&fetch)
-                {
-                    task.abort();
+                let is_wanted = self.viewer.handle_http_start(now, fetch, offset, total);
+                match self.fetches.get_mut(&fetch) {
+                    Some(fetch) if is_wanted => fetch.answered = true,
+                    Some(fetch) => fetch.task.abort(),
+                    None => {}
+                }
+                if !is_wanted {
+                    self.fetches.remove(&fetch);
                 }
             }
             FetchEvent::Bytes { fetch, bytes } => {

@@ -33,6 +33,8 @@ use crate::net::http::HttpClient;
 use crate::swarm::client::peer_id_from_random;
 use crate::swarm::wire::{self, Decoder};
 use crate::swarm::{PeerId, SegmentId};
+use crate::switcher::Line;
+use crate::switcher::meeting::Held;
 use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
 
 /// Tells the streams of a session apart; never used again.
@@ -55,7 +57,7 @@ pub struct Stream {
     last: Option<i64>,
     pub viewer: Viewer,
     pub store: Store,
-    fetches: HashMap<FetchId, AbortHandle>,
+    fetches: HashMap<FetchId, Fetch>,
     events: FetchEvents,
     /// Why a segment could not be had.
     pub lost: BTreeMap<SegmentId, SessionError>,
@@ -75,6 +77,13 @@ pub struct Stream {
     pub swarm_size: Option<u64>,
     /// When the swarm was joined.
     joined: Option<Instant>,
+}
+
+/// An HTTP request for a segment.
+struct Fetch {
+    task: AbortHandle,
+    /// The response has begun.
+    answered: bool,
 }
 
 /// Which variant a stream is.
@@ -192,9 +201,27 @@ impl Stream {
         self.lost.clear();
     }
 
-    /// HTTP is asked for something.
-    pub fn is_fetching(&self) -> bool {
-        !self.fetches.is_empty()
+    /// What HTTP is doing for it.
+    pub fn line(&self) -> Line {
+        match self.fetches.values().any(|fetch| fetch.answered) {
+            true => Line::Receiving,
+            false if self.fetches.is_empty() => Line::Idle,
+            false => Line::Waiting,
+        }
+    }
+
+    /// HTTP requests under way.
+    pub fn requests(&self) -> u32 {
+        self.fetches.len() as u32
+    }
+
+    /// How much of the segment of this number is held.
+    pub fn held(&self, number: i64) -> Held {
+        match self.viewer.readable(SegmentId(number)) {
+            (_, true) => Held::Whole,
+            (0, false) => Held::Nothing,
+            _ => Held::Part,
+        }
     }
 
     /// Carries out all that the viewer wants.
@@ -215,11 +242,11 @@ impl Stream {
                     FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
                 log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
                 let task = fetcher::spawn(http.clone(), self.id, fetch, target, offset, self.events.clone());
-                self.fetches.insert(fetch, task);
+                self.fetches.insert(fetch, Fetch { task, answered: false });
             }
             Action::CancelFetch { fetch } => {
-                if let Some(task) = self.fetches.remove(&fetch) {
-                    task.abort();
+                if let Some(fetch) = self.fetches.remove(&fetch) {
+                    fetch.task.abort();
                 }
             }
             Action::Command { peer, command } => {
@@ -271,7 +298,8 @@ impl Stream {
 
     /// Ends everything that the stream has started.
     pub fn stop(mut self) -> impl Future<Output = ()> {
-        self.follower.iter().chain(self.fetches.values()).for_each(AbortHandle::abort);
+        let fetches = self.fetches.values().map(|fetch| &fetch.task);
+        self.follower.iter().chain(fetches).for_each(AbortHandle::abort);
         let mesh = self.mesh.take();
         async move {
             if let Some(mesh) = mesh {
