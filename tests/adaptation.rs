@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use common::origin::{Fault, Origin};
 use common::player::{Consumer, Player, keep_bytes};
-use common::variants::{DURATION, VARIANTS, segments};
+use common::variants::{DURATION, VARIANTS, segments, text};
 use gst::prelude::*;
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
@@ -49,6 +49,23 @@ fn assert_whole(player: &Player) {
     assert_eq!(player.stat("stalls"), 0);
 }
 
+/// Which variant each segment that has left the element is of.
+fn played(bytes: &[u8]) -> Vec<usize> {
+    let variants = [0, 1, 2].map(segments);
+    let (mut rest, mut played) = (bytes, Vec::new());
+    while !rest.is_empty() {
+        let n = played.len();
+        let variant = variants
+            .iter()
+            .position(|segments| segments.get(n).is_some_and(|segment| rest.starts_with(segment)));
+        let variant =
+            variant.unwrap_or_else(|| panic!("segment {n} is none of the variants', after {played:?}"));
+        rest = &rest[variants[variant][n].len()..];
+        played.push(variant);
+    }
+    played
+}
+
 /// Goes up, down and up again as the line allows.
 fn up_and_down(origin: &Origin, player: &Player) {
     let bandwidth = || player.stat("variant-bandwidth");
@@ -69,17 +86,8 @@ fn mpeg_ts_changes_without_a_seam() {
     wait_for_end(&player);
     assert_whole(&player);
 
-    let variants = [0, 1, 2].map(segments);
-    let bytes = bytes.lock().unwrap();
-    let (mut rest, mut played) = (&bytes[..], Vec::new());
-    for n in 0..variants[0].len() {
-        let variant = variants.iter().position(|segments| rest.starts_with(&segments[n]));
-        let variant =
-            variant.unwrap_or_else(|| panic!("segment {n} is none of the variants', after {played:?}"));
-        rest = &rest[variants[variant][n].len()..];
-        played.push(variant);
-    }
-    assert!(rest.is_empty(), "{} bytes too many", rest.len());
+    let played = played(&bytes.lock().unwrap());
+    assert_eq!(played.len(), segments(0).len());
     let changes = played.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64;
     assert_eq!(changes, player.stat("variant-switches"), "{played:?}");
     assert!(changes >= 3, "{played:?}");
@@ -145,4 +153,106 @@ fn a_variant_that_cannot_be_had_is_passed_over() {
     let bandwidth = player.stat("variant-bandwidth");
     assert!((500_000..1_000_000).contains(&bandwidth), "{bandwidth}");
     assert_eq!((player.stat("variant-switches"), player.stat("stalls")), (0, 0));
+}
+
+/// The line gives way under a rich segment, which could not come in time any more: it is left for a lean one, and
+/// takes nothing from the line after that.
+#[test]
+fn what_would_be_late_is_left() {
+    const HARDLY: u64 = 350_000;
+    let origin = Origin::serve(&VARIANTS);
+    origin.set_rate(WIDE);
+    let (player, bytes) = player(Consumer::Decodebin3, &origin.url("ts/index.m3u8"));
+    player.wait_until("the richest variant", 20, || player.stat("variant-bandwidth") > 1_500_000);
+    player.wait_until("a full buffer", 20, || player.stat("buffer-level") > 8_000_000_000);
+    origin.set_rate(HARDLY);
+    player.wait_until("the leanest one", 40, || player.stat("variant-bandwidth") < 400_000);
+    origin.set_rate(WIDE);
+    wait_for_end(&player);
+    assert_whole(&player);
+    let played = played(&bytes.lock().unwrap());
+    assert_eq!(played.len(), segments(0).len());
+    let asked = |variant: usize, n: usize| {
+        let path = format!("/ts/v{variant}/seg{n:03}.ts");
+        origin.requests().iter().any(|(asked, _)| *asked == path)
+    };
+    let left = (1..played.len()).filter(|n| played[*n] < 2 && played[*n - 1] == 2 && asked(2, *n)).count();
+    assert!(left > 0, "{played:?}");
+}
+
+/// What was held of a lean variant gives way to a richer one as soon as the line carries that.
+#[test]
+fn what_is_lean_gives_way() {
+    let origin = Origin::serve(&VARIANTS);
+    origin.set_rate(NARROW);
+    let (player, bytes) = player(Consumer::Decodebin3, &origin.url("ts/index.m3u8"));
+    player.wait_until("a full buffer", 40, || player.stat("buffer-level") > 8_000_000_000);
+    let position = || player.pipeline.query_position::<gst::ClockTime>().map_or(0, gst::ClockTime::seconds);
+    let then = position() as usize;
+    origin.set_rate(WIDE);
+    player.wait_until("the richest variant", 20, || player.stat("variant-bandwidth") > 1_500_000);
+    wait_for_end(&player);
+    assert_whole(&player);
+    let played = played(&bytes.lock().unwrap());
+    // Segments last 2 s; eight seconds from then on were held already.
+    let held = &played[then / 2..then / 2 + 4];
+    assert!(held.iter().any(|variant| *variant > 0), "{played:?} from {then} s on");
+}
+
+/// What the publisher does not have in one variant comes from another.
+#[test]
+fn a_gap_is_filled_from_another_variant() {
+    let origin = Origin::serve(&VARIANTS);
+    origin.set_rate(WIDE);
+    origin.set_made("ts/v2/list.m3u8", || text("ts/v2/list.m3u8").replace("seg012", "#EXT-X-GAP\nseg012"));
+    // Nor has the next leaner one.
+    origin.set_made("ts/v1/list.m3u8", || text("ts/v1/list.m3u8").replace("seg012", "#EXT-X-GAP\nseg012"));
+    let (player, bytes) = player(Consumer::Decodebin3, &origin.url("ts/index.m3u8"));
+    wait_for_end(&player);
+    assert_whole(&player);
+    let played = played(&bytes.lock().unwrap());
+    assert_eq!(played[12], 0, "{played:?}");
+    assert!(played[10] == 2 && played[played.len() - 1] == 2, "{played:?}");
+    assert_eq!(player.stat("skipped-segments"), 0);
+}
+
+/// What a variant needs before its first segment cannot be had: it is not gone to, and playback goes on.
+#[test]
+fn a_variant_that_cannot_begin_is_not_gone_to() {
+    let no_key = "#EXT-X-KEY:METHOD=AES-128,URI=\"no.key\"\n#EXTINF";
+    for (kind, lost) in [("mp4", "v2/init_2.mp4"), ("ts", "v2/no.key")] {
+        let origin = Origin::serve(&VARIANTS);
+        origin.set_fault(lost, Fault::Status(404));
+        let list = format!("{kind}/v2/list.m3u8");
+        if kind == "ts" {
+            let path = list.clone();
+            origin.set_made(&list, move || text(&path).replacen("#EXTINF", no_key, 1));
+        }
+        let (player, _) = player(Consumer::Decodebin3, &origin.url(&format!("{kind}/index.m3u8")));
+        origin.wait_for(|requests| requests.iter().any(|(path, _)| path.ends_with(lost)));
+        let frames = || player.video.times().len();
+        let before = frames();
+        player.wait_until("more of what plays", 30, || frames() > before + 250);
+        assert!(player.stat("variant-bandwidth") < 1_000_000, "{kind}");
+        assert_eq!(player.stat("stalls"), 0, "{kind}");
+    }
+}
+
+/// The richest is not what the publisher likes best.
+#[test]
+fn the_publishers_favourite_is_preferred() {
+    let origin = Origin::serve(&VARIANTS);
+    origin.set_made("ts/index.m3u8", || {
+        let index = text("ts/index.m3u8");
+        let scores = [("272800", "1"), ("712800", "3"), ("1702800", "2.5")];
+        scores.iter().fold(index, |index, (bandwidth, score)| {
+            index
+                .replace(&format!("BANDWIDTH={bandwidth},"), &format!("BANDWIDTH={bandwidth},SCORE={score},"))
+        })
+    });
+    let (player, _) = player(Consumer::Decodebin3, &origin.url("ts/index.m3u8"));
+    player.wait_until("the favourite", 20, || player.stat("variant-bandwidth") == 712_800);
+    player.wait_until("some playback", 30, || player.video.times().len() > 250);
+    assert_eq!(player.stat("variant-bandwidth"), 712_800);
+    assert!(!origin.requests().iter().any(|(path, _)| path.contains("/v2/")));
 }

@@ -144,6 +144,17 @@ impl Pump {
         self.inits.iter().any(|(known, _)| known == init)
     }
 
+    /// End of what has gone out, within a segment as far as can be told: `bandwidth` is the most that the
+    /// stream takes, in bits a second.
+    pub fn out_until(&self, timeline: &Timeline, bandwidth: u64) -> Duration {
+        let segment = self.cursor.and_then(|cursor| timeline.get(cursor)).filter(|_| self.started);
+        let part = segment.map_or(Duration::ZERO, |placed| {
+            let seconds = self.offset as f64 * 8.0 / bandwidth as f64;
+            Duration::try_from_secs_f64(seconds).unwrap_or_default().min(placed.segment.duration)
+        });
+        self.pushed.saturating_add(part)
+    }
+
     /// All that could go out has been taken by the reader.
     pub fn is_drained(&self) -> bool {
         self.writer.is_empty()

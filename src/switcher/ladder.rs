@@ -21,9 +21,8 @@ pub struct Offer {
 pub fn ladder(offers: &[Offer], playing: usize) -> Vec<usize> {
     let scored = offers.iter().all(|offer| offer.score.is_some());
     let better = |offer: &Offer, other: &Offer| scored && offer.score > other.score;
-    let outdone = |offer: &Offer| {
-        offers.iter().any(|other| better(other, offer) && other.bitrate <= offer.bitrate)
-    };
+    let outdone =
+        |offer: &Offer| offers.iter().any(|other| better(other, offer) && other.bitrate <= offer.bitrate);
     let mut rungs: Vec<usize> =
         (0..offers.len()).filter(|index| *index == playing || !outdone(&offers[*index])).collect();
     rungs.sort_by_key(|index| offers[*index].bitrate);
@@ -55,7 +54,8 @@ mod tests {
 
     #[test]
     fn what_costs_more_and_is_worth_less_is_left_out() {
-        let scored = offers(&[(3, Some(2.0)), (1, Some(1.0)), (4, Some(1.5)), (5, Some(2.0)), (3, Some(1.9))]);
+        let scored =
+            offers(&[(3, Some(2.0)), (1, Some(1.0)), (4, Some(1.5)), (5, Some(2.0)), (3, Some(1.9))]);
         assert_eq!(ladder(&scored, 0), [1, 0, 3]);
         assert_eq!(ladder(&scored, 2), [1, 0, 2, 3], "what is played stays");
         assert_eq!(best_within(&scored, 4), Some(0));

@@ -78,7 +78,10 @@ pub fn meet_at(ours: &Timeline, theirs: &Timeline, number: i64) -> Option<Meetin
 /// The first of our segments from `from` on that the publisher does not have, and that begins before `until`.
 pub fn gap(ours: &Timeline, from: i64, until: Duration) -> Option<i64> {
     let ahead = ours.segments().iter().skip_while(|placed| placed.number < from);
-    ahead.take_while(|placed| placed.start < until).find(|placed| placed.segment.gap).map(|placed| placed.number)
+    ahead
+        .take_while(|placed| placed.start < until)
+        .find(|placed| placed.segment.gap)
+        .map(|placed| placed.number)
 }
 
 #[cfg(test)]

@@ -188,7 +188,13 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     /// Requests of `length` that begin every 5 s and are answered after 200 ms; `bytes` come every 10 ms.
-    fn run(throughput: &mut Throughput, start: Instant, requests: u32, length: Duration, bytes: u64) -> Instant {
+    fn run(
+        throughput: &mut Throughput,
+        start: Instant,
+        requests: u32,
+        length: Duration,
+        bytes: u64,
+    ) -> Instant {
         let mut now = start;
         for n in 1..=requests {
             throughput.set_line(now, Line::Waiting);

@@ -66,3 +66,8 @@ pub fn segments(variant: usize) -> Vec<Vec<u8>> {
     let read = |n: usize| fs::read(place.join(format!("seg{n:03}.ts"))).ok();
     (0..).map_while(read).collect()
 }
+
+/// A playlist of it.
+pub fn text(path: &str) -> String {
+    fs::read_to_string(VARIANTS.join(path)).expect("a playlist")
+}

@@ -187,6 +187,7 @@ impl Driver {
         self.origin = position.max(start);
         stream.go_to(number);
         self.stalls.reset();
+        self.hold_back();
     }
 
     /// A key has come, or not.

@@ -22,7 +22,11 @@ impl Driver {
             let before = self.stalls.stalls;
             // What is going out has not all gone out: downstream has as much as it wants.
             let playing = playback.playing && self.pump.is_drained();
-            self.stalls.update(since_start, position, playing, self.pump.pushed, ended);
+            let out = self.stream.as_ref().map_or(self.pump.pushed, |stream| {
+                let bandwidth = stream.variant.as_ref().map_or(0, |variant| variant.bandwidth);
+                self.pump.out_until(&stream.timeline, bandwidth)
+            });
+            self.stalls.update(since_start, position, playing, out, ended);
             if self.stalls.stalls > before {
                 log::warn!(target: "p2phls-engine", "playback has run dry at {position:?}");
             }

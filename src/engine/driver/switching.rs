@@ -128,10 +128,8 @@ impl Switching {
             })
             .filter(|index| *index == playing || !playlists::redundant(variants, playing).contains(index))
             .collect();
-        let offer = |index: &usize| Offer {
-            bitrate: variants[*index].bandwidth,
-            score: variants[*index].score,
-        };
+        let offer =
+            |index: &usize| Offer { bitrate: variants[*index].bandwidth, score: variants[*index].score };
         let offers: Vec<Offer> = possible.iter().map(offer).collect();
         let current = possible.iter().position(|index| *index == playing).unwrap_or(0);
         let rungs = ladder(&offers, current);
@@ -231,7 +229,7 @@ impl Driver {
     }
 
     /// Keeps from downstream what it does not need yet, where something better may take its place.
-    fn hold_back(&mut self) {
+    pub(super) fn hold_back(&mut self) {
         let playback = self.config.clock.playback();
         let begun = self.startup.is_none_or(|startup| self.started.elapsed() < startup + START);
         let limit = match playback {
@@ -332,7 +330,9 @@ impl Driver {
 
     /// The last segment before a leaner variant comes too late: the leaner one has to come in its place.
     fn leave_what_is_late(&mut self, standing: &Standing) {
-        let (Some(stream), Some(next), Some(from)) = (&self.stream, &self.next, self.undecided()) else { return };
+        let (Some(stream), Some(next), Some(from)) = (&self.stream, &self.next, self.undecided()) else {
+            return;
+        };
         let (Some(last), false) = (stream.last(), self.switching.fetching) else { return };
         let playing = self.switching.level(stream.index);
         let adaptation = self.switching.adaptation.as_ref();

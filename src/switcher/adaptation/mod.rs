@@ -165,7 +165,9 @@ impl Adaptation {
     pub fn decide(&mut self, now: Instant, standing: &Standing) -> Option<Step> {
         self.rich_since = if fill(standing) >= RICH { self.rich_since.or(Some(now)) } else { None };
         let for_so_long = |time: Duration| {
-            move |since: Option<Instant>| since.is_some_and(|since| now.saturating_duration_since(since) >= time)
+            move |since: Option<Instant>| {
+                since.is_some_and(|since| now.saturating_duration_since(since) >= time)
+            }
         };
         if self.trial && for_so_long(PROVEN)(self.since) {
             (self.trial, self.trial_wait) = (false, FIRST_TRIAL);
@@ -176,8 +178,7 @@ impl Adaptation {
         let rest = if standing.peers > 0 { REST_WITH_PEERS } else { REST };
         let rested = self.since.is_none() || for_so_long(rest)(self.since);
         let worth_it = |level: usize| {
-            standing.peers == 0
-                || self.levels[level] as f64 >= self.levels[self.current] as f64 * ABOUT_EQUAL
+            standing.peers == 0 || self.levels[level] as f64 >= self.levels[self.current] as f64 * ABOUT_EQUAL
         };
 
         if floor > self.current {

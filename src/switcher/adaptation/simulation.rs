@@ -72,7 +72,10 @@ fn line(shape: Shape, seed: u64) -> Vec<f64> {
         left -= 1;
         let now = match shape {
             Shape::Steady | Shape::Steps => rate,
-            Shape::Sinus => mean.max(LEANEST_LINE / 0.2 / 0.85) * (1.0 + 0.8 * (f64::from(n) * 0.5 / period * TAU + phase).sin()),
+            Shape::Sinus => {
+                mean.max(LEANEST_LINE / 0.2 / 0.85)
+                    * (1.0 + 0.8 * (f64::from(n) * 0.5 / period * TAU + phase).sin())
+            }
             Shape::Walk => {
                 let last: f64 = rates.last().copied().unwrap_or(mean);
                 (last * chance.between(-0.25, 0.25).exp()).clamp(400_000.0, 10_000_000.0)
@@ -351,11 +354,20 @@ fn it_shows_more_and_stalls_no_more_than_by_the_last_segments() {
         for shape in [Shape::Steady, Shape::Steps, Shape::Sinus, Shape::Walk] {
             let ours = mean(Rule::Ours, shape, segment, buffer, SEEDS);
             let theirs = mean(Rule::LastSegments, shape, segment, buffer, SEEDS);
-            println!("{segment} {buffer} {shape:?}: {:.2} times, stalls {} {}, {:.1} {:.1} s, changes {} {}, wasted {:.2}", ours.bitrate / theirs.bitrate, ours.stalls, theirs.stalls, ours.stalled, theirs.stalled, ours.changes, theirs.changes, ours.wasted);
+            println!(
+                "{segment} {buffer} {shape:?}: {:.2} times, stalls {} {}, {:.1} {:.1} s, changes {} {}, wasted {:.2}",
+                ours.bitrate / theirs.bitrate,
+                ours.stalls,
+                theirs.stalls,
+                ours.stalled,
+                theirs.stalled,
+                ours.changes,
+                theirs.changes,
+                ours.wasted
+            );
             assert!(ours.bitrate >= theirs.bitrate, "{shape:?}: {ours:?}, {theirs:?}");
             assert!(ours.stalls <= theirs.stalls && ours.stalled <= theirs.stalled, "{shape:?}");
             assert!(ours.changes <= theirs.changes, "{shape:?}: {ours:?}, {theirs:?}");
         }
     }
 }
-

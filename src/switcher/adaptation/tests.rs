@@ -98,11 +98,8 @@ fn a_segment_that_would_be_late_is_left_and_one_that_would_not_is_waited_for() {
 
 #[test]
 fn near_the_live_edge_a_small_buffer_is_a_full_one() {
-    let live = |buffered: u64, peers| Standing {
-        room: 6 * S,
-        segment: 2 * S,
-        ..standing(buffered, 900_000, peers)
-    };
+    let live =
+        |buffered: u64, peers| Standing { room: 6 * S, segment: 2 * S, ..standing(buffered, 900_000, peers) };
     assert_eq!(run(&mut adaptation(2), 60, |_| live(6, 0)), []);
     assert_eq!(run(&mut adaptation(2), 60, |_| live(5, 1)), []);
     assert_eq!(run(&mut adaptation(2), 3, |_| live(3, 0)), [(0, 0)]);

@@ -130,3 +130,33 @@ fn the_end_of_a_body_says_how_long_the_segment_is() {
         assert_eq!(asked(&mut viewer, now), None);
     }
 }
+
+/// Another stream goes on after it: what is under way beyond must not take the line from that.
+#[test]
+fn what_is_wanted_no_longer_is_left_at_once() {
+    let (mut viewer, now, first) = asking();
+    let spec = |n: u32| SegmentSpec {
+        id: SegmentId(i64::from(n)),
+        start: secs(4) * n,
+        duration: secs(4),
+        size: None,
+    };
+    viewer.handle_segments((0..3).map(spec).collect(), false);
+    viewer.handle_http_start(now, first, 0, Some(100));
+    viewer.handle_http_bytes(now, first, 100);
+    let (second, _) = asked(&mut viewer, now).expect("the next one");
+    viewer.handle_http_start(now, second, 0, Some(100));
+    viewer.handle_http_bytes(now, second, 40);
+    viewer.handle_segments([spec(0)].into(), false);
+    let actions: Vec<Action> = std::iter::from_fn(|| viewer.poll_action(now)).collect();
+    assert!(actions.contains(&Action::CancelFetch { fetch: second }), "{actions:?}");
+    // The switch is called off: what has come is still there.
+    viewer.handle_segments((0..3).map(spec).collect(), false);
+    let mut asked = Vec::new();
+    while let Some(action) = viewer.poll_action(now) {
+        if let Action::Fetch { segment, offset, .. } = action {
+            asked.push((segment, offset));
+        }
+    }
+    assert!(asked.iter().any(|(_, offset)| *offset == 40), "{asked:?}");
+}
