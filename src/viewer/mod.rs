@@ -121,6 +121,8 @@ pub struct Viewer {
     holdings: BTreeMap<SegmentId, Holding>,
     peers: BTreeMap<PeerKey, RemotePeer>,
     http: DeliveryEstimate,
+    /// HTTP hardly keeps up with playback.
+    narrow: bool,
     /// Bytes and playing time of whole segments, for guessing the size of others.
     seen: (u64, Duration),
     budget: Budget,
@@ -166,6 +168,7 @@ impl Viewer {
             holdings: BTreeMap::new(),
             peers: BTreeMap::new(),
             http: DeliveryEstimate::default(),
+            narrow: false,
             seen: (0, Duration::ZERO),
             uplink: Uplink::default(),
             left: 0,
@@ -258,6 +261,12 @@ impl Viewer {
     pub fn handle_swarm_forming(&mut self, forming: bool) {
         self.dirty |= self.swarm_forming != forming;
         self.swarm_forming = forming;
+    }
+
+    /// Whether HTTP hardly keeps up with playback: then it brings one segment after the other.
+    pub fn handle_narrow_line(&mut self, narrow: bool) {
+        self.dirty |= self.narrow && !narrow;
+        self.narrow = narrow;
     }
 
     /// A moment given by [`Viewer::poll_timeout`] has come.

@@ -313,7 +313,7 @@ impl Viewer {
 
     fn ask_http(&mut self, now: Instant, spec: &SegmentSpec, reason: Reason) {
         let fetches = self.holdings.values().filter(|h| h.http.is_some()).count();
-        let limit = if self.first_fetch_is_pressed(now) { 1 } else { MAX_FETCHES };
+        let limit = if self.narrow || self.first_fetch_is_pressed(now) { 1 } else { MAX_FETCHES };
         // What goes out now does not wait behind what goes out later.
         let overtakes = self.cursor == Some(spec.id) && fetches <= MAX_FETCHES;
         if fetches >= limit && !overtakes {

@@ -263,7 +263,8 @@ impl Driver {
             for stream in [&mut self.stream, &mut self.next].into_iter().flatten() {
                 stream.settle(&world.http, &mut self.keys);
             }
-            let more = self.pump(world)?;
+            let fetching = self.switching.is_next_fetching();
+            let more = self.pump(world)? || self.switching.is_next_fetching() != fetching;
             self.keys.load(&world.http, self.config.retries);
             if !more {
                 return Ok(());

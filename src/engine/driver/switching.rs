@@ -116,6 +116,11 @@ impl Switching {
         self.throughput.set_line(now, line);
     }
 
+    /// The next stream has begun to fetch.
+    pub fn is_next_fetching(&self) -> bool {
+        self.fetching
+    }
+
     /// Begins to choose among the variants that can follow the one that is played.
     fn begin(&mut self, presentation: &Presentation, playing: usize) {
         let variants = &presentation.variants;
@@ -178,6 +183,8 @@ impl Driver {
             self.switching.begin(&presentation, playing);
         }
         let Some(standing) = self.standing(now) else { return };
+        let narrow = self.switching.adaptation.as_ref().is_some_and(|rule| rule.is_too_much(&standing));
+        self.streams_mut().for_each(|stream| stream.viewer.handle_narrow_line(narrow));
         if self.next.is_some() {
             return self.leave_what_is_late(&standing);
         }
@@ -356,18 +363,24 @@ impl Driver {
         };
         let Some(last) = stream.last() else { return false };
         let due = cursor.0 > last;
+        let number = self.switching.number;
         if !self.switching.fetching && (due || stream.held(last) == Held::Whole) {
             self.switching.fetching = true;
-            next.go_to(self.switching.number);
+            next.go_to(number);
+            // What comes after it would only make it later.
+            next.end_at(Some(number));
+        }
+        let whole = next.held(number) == Held::Whole;
+        if whole && next.last().is_some() {
+            next.end_at(None);
         }
         if !due {
             return false;
         }
-        let whole = next.held(self.switching.number) == Held::Whole;
         let spare = stream.held(last + 1) == Held::Whole;
         if ready && (whole || !spare) {
             self.promote();
-            self.pump.switch_to(self.switching.number);
+            self.pump.switch_to(number);
             return false;
         }
         let later = meeting::meet(&stream.timeline, &next.timeline, last + 2);
@@ -467,7 +480,8 @@ impl Driver {
 
     /// Makes the next stream the one that is played.
     fn promote(&mut self) {
-        let Some(next) = self.next.take() else { return };
+        let Some(mut next) = self.next.take() else { return };
+        next.end_at(None);
         if let Some(old) = self.stream.replace(next) {
             self.counters = self.counters_with(old.viewer.counters());
             tokio::spawn(old.stop());

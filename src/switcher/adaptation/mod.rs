@@ -161,6 +161,11 @@ impl Adaptation {
         self.levels.iter().rposition(|bitrate| *bitrate as f64 <= budget).unwrap_or(0)
     }
 
+    /// The present variant is more than HTTP sustains: segments that share the line would only come later, all of them.
+    pub fn is_too_much(&self, standing: &Standing) -> bool {
+        standing.http.is_some_and(|http| self.levels[self.current] as f64 > http.rate as f64 * TIGHT)
+    }
+
     /// The step to make, if any. It is taken to be done, see [`Adaptation::call_off`].
     pub fn decide(&mut self, now: Instant, standing: &Standing) -> Option<Step> {
         self.rich_since = if fill(standing) >= RICH { self.rich_since.or(Some(now)) } else { None };
@@ -192,7 +197,7 @@ impl Adaptation {
             let keep = if standing.peers > 0 { need.saturating_add(SWARM) } else { need };
             return Some(self.go(now, Step { level: floor, keep, abandon: false }, false));
         }
-        if floor < self.current && self.levels[self.current] as f64 > http.rate as f64 * TIGHT {
+        if floor < self.current && self.is_too_much(standing) {
             let step = self.down(floor, standing, &http)?;
             if self.trial {
                 self.trial_wait = (self.trial_wait * 2).min(LAST_TRIAL);
