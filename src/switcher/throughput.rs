@@ -10,8 +10,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Half-lives of the averages in seconds. The lower of them counts: the quick one sees trouble early, the slow
-/// one does not believe in luck.
+/// Half-lives of the averages in seconds. The lower of them can be relied upon: the quick one sees trouble early,
+/// the slow one does not believe in luck. Hope is halfway to the quick one.
 const HALF_LIVES: [f64; 2] = [0.5, 2.5];
 
 /// A sample is at least so long, where bytes keep coming.
@@ -60,8 +60,10 @@ impl Line {
 /// What HTTP alone delivers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HttpRate {
-    /// Bits a second.
+    /// Bits a second that can be relied upon.
     pub rate: u64,
+    /// Bits a second that may be hoped for, where there is something in hand to pay for a mistake.
+    pub hope: u64,
     /// From a request to its response.
     pub latency: Duration,
 }
@@ -156,9 +158,10 @@ impl Throughput {
         // Silence counts too.
         self.look(now);
         let measured = self.averages[0].weight > 0.0 && self.all >= ENOUGH_TO_TELL;
-        let lower = self.averages.map(|average| average.value()).into_iter().fold(f64::MAX, f64::min);
+        let [quick, slow] = self.averages.map(|average| average.value() * 8.0);
+        let lower = quick.min(slow);
         let latency = Duration::from_secs_f64(self.latency.unwrap_or(0.0));
-        measured.then_some(HttpRate { rate: (lower * 8.0) as u64, latency })
+        measured.then_some(HttpRate { rate: lower as u64, hope: (lower.midpoint(quick)) as u64, latency })
     }
 
     fn look(&mut self, now: Instant) {
@@ -243,6 +246,7 @@ mod tests {
         // Four times as much for half a second: it counts for less than half.
         let later = run(&mut lucky, end, 1, 500 * MS, 50_000);
         assert!(rate(&mut lucky, later) < 25_000_000);
+        assert!(lucky.rate(later).is_some_and(|http| (25_000_000..35_000_000).contains(&http.hope)));
         // Nothing at all, though it is asked for.
         lucky.set_line(later, Line::Waiting);
         rate(&mut lucky, later + 900 * MS);

@@ -4,7 +4,8 @@
 //!
 //! The *floor* is the best variant that HTTP alone sustains. Playback is never kept below it: as soon
 //! as there is the time to fetch the first segment of something better, that is done, and what is
-//! held of the leaner variant gives way to it where there is time to fetch it anew. Down it goes late,
+//! held of the leaner variant gives way to it where there is time to fetch it anew. That is in hand to pay for a
+//! mistake, so hope is enough for a step up. Down it goes late,
 //! because what is in hand is there to be used: when, with the segment under way, too little would be
 //! left to fetch one of a leaner variant. Then it is the best one with which what is in hand lasts for a
 //! while. So up takes what is measured and down takes what is needed, and a rate in between changes
@@ -49,6 +50,9 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// The first segment of a richer variant may take so many times as long as is expected.
 const UNSURE: f64 = 1.5;
+
+/// The same, and the margin, for the first step: who has just begun wants to see something good.
+const AT_FIRST: (f64, Duration) = (1.25, Duration::from_millis(500));
 
 /// A leaner variant is one with which what is in hand lasts so long, or so many segments if that is longer.
 const HORIZON: Duration = Duration::from_secs(8);
@@ -186,16 +190,14 @@ impl Adaptation {
             standing.peers == 0 || self.levels[level] as f64 >= self.levels[self.current] as f64 * ABOUT_EQUAL
         };
 
-        if floor > self.current {
-            // The wait is for its playlist, and then for its segment.
-            let fetch = self.fetch(floor, standing, &http).mul_f64(UNSURE);
-            let need = http.latency.saturating_mul(2).saturating_add(fetch).saturating_add(MARGIN);
-            let need = need.min(standing.room.mul_f64(MOST));
-            if !rested || !worth_it(floor) || standing.buffered < need {
+        let hoped = self.floor(http.hope).max(floor);
+        if hoped > self.current {
+            let need = self.need(hoped, standing, &http);
+            if !rested || !worth_it(hoped) || standing.buffered < need {
                 return None;
             }
             let keep = if standing.peers > 0 { need.saturating_add(SWARM) } else { need };
-            return Some(self.go(now, Step { level: floor, keep, abandon: false }, false));
+            return Some(self.go(now, Step { level: hoped, keep, abandon: false }, false));
         }
         if floor < self.current && self.is_too_much(standing) {
             let step = self.down(floor, standing, &http)?;
@@ -211,6 +213,14 @@ impl Adaptation {
             && above < self.levels.len()
             && worth_it(above);
         trial.then(|| self.go(now, Step { level: above, keep: Duration::MAX, abandon: false }, true))
+    }
+
+    /// What has to be in hand for a step up: the wait is for the playlist, and then for a segment.
+    fn need(&self, level: usize, standing: &Standing, http: &HttpRate) -> Duration {
+        let (unsure, margin) = if self.since.is_some() { (UNSURE, MARGIN) } else { AT_FIRST };
+        let wait = http.latency.saturating_mul(2).saturating_add(margin);
+        let need = wait.saturating_add(self.fetch(level, standing, http).mul_f64(unsure));
+        need.min(standing.room.mul_f64(MOST))
     }
 
     /// The step down, once the present variant is too much.

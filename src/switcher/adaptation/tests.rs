@@ -14,7 +14,7 @@ fn standing(buffered: u64, rate: u64, peers: usize) -> Standing {
         segment: 4 * S,
         begun: 0,
         requests: 1,
-        http: Some(HttpRate { rate, latency: Duration::ZERO }),
+        http: Some(HttpRate { rate, hope: rate, latency: Duration::ZERO }),
         peers,
     }
 }
@@ -38,15 +38,29 @@ fn nothing_is_decided_before_something_is_measured() {
 
 #[test]
 fn up_it_goes_as_soon_as_there_is_time_for_the_first_segment() {
-    // A segment of 12 Mbit over 4 Mbit/s, which may take half as long again, and a second.
+    // A segment of 12 Mbit over 4 Mbit/s, which may take a quarter longer, and half a second.
     let filling = |n: u32| standing(n.into(), 4_000_000, 0);
-    assert_eq!(run(&mut adaptation(0), 60, filling), [(6, 2)]);
-    let step = adaptation(0).decide(Instant::now(), &standing(20, 4_000_000, 0));
+    assert_eq!(run(&mut adaptation(0), 60, filling), [(5, 2)]);
+    // Later half as long again, and a second.
+    let begun = |level| {
+        let mut begun = adaptation(level);
+        begun.set(Instant::now(), level);
+        begun
+    };
+    let filling = |n: u32| standing(n.saturating_sub(10).into(), 4_000_000, 0);
+    assert_eq!(run(&mut begun(0), 60, filling), [(16, 2)]);
+    let later = Instant::now() + 10 * S;
     // What is beyond may give way.
-    assert_eq!(step, Some(Step { level: 2, keep: 5 * S + S / 2, abandon: false }));
+    let keep = 5 * S + S / 2;
+    let step = begun(0).decide(later, &standing(20, 4_000_000, 0));
+    assert_eq!(step, Some(Step { level: 2, keep, abandon: false }));
     // Those who have what is needed have to be found first.
-    let step = adaptation(0).decide(Instant::now(), &standing(20, 4_000_000, 3));
-    assert_eq!(step, Some(Step { level: 2, keep: 5 * S + S / 2 + SWARM, abandon: false }));
+    let step = begun(0).decide(later, &standing(20, 4_000_000, 3));
+    assert_eq!(step, Some(Step { level: 2, keep: keep + SWARM, abandon: false }));
+    // Hope is enough.
+    let http = HttpRate { rate: 1_300_000, hope: 4_000_000, latency: Duration::ZERO };
+    let step = begun(0).decide(later, &Standing { http: Some(http), ..standing(20, 0, 0) });
+    assert_eq!(step.map(|step| step.level), Some(2));
 }
 
 #[test]
