@@ -46,20 +46,20 @@ const TIGHT: f64 = 0.95;
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// What leaves less in hand than this when it has come is late.
-const LATE: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_millis(1_500);
 
 /// The first segment of a richer variant may take so many times as long as is expected.
 const UNSURE: f64 = 1.5;
 
 /// The same, and the margin, for the first step: who has just begun wants to see something good.
-const AT_FIRST: (f64, Duration) = (1.25, Duration::from_millis(500));
+const AT_FIRST: (f64, Duration) = (1.2, Duration::from_millis(400));
 
 /// A leaner variant is one with which what is in hand lasts so long, or so many segments if that is longer.
 const HORIZON: Duration = Duration::from_secs(8);
 const HORIZON_SEGMENTS: u32 = 3;
 
 /// After a step to another variant the next one up waits so long, without peers and with them.
-const REST: Duration = Duration::from_secs(3);
+const REST: Duration = Duration::from_millis(1_500);
 const REST_WITH_PEERS: Duration = Duration::from_secs(8);
 
 /// A swarm takes so long to form.
