@@ -14,6 +14,7 @@
 //! | `fetches` | HTTP requests: their start, bytes, end and failures |
 //! | `peers` | channels and commands of peers, and the bytes they send |
 //! | `serving` | uploads and announcements |
+//! | `starting` | playback that stands still, and a swarm that is still forming |
 //! | `edge` | when the next live segment is to be expected |
 //! | `news` | word of fresh segments that somebody brings |
 //! | `memory` | what is kept and what is dropped |
@@ -29,6 +30,7 @@ mod news;
 mod peers;
 mod planning;
 mod serving;
+mod starting;
 #[cfg(test)]
 mod tests;
 pub mod trace;

@@ -19,15 +19,6 @@ const MAX_TRANSFERS: usize = 6;
 /// HTTP requests for segments at the same time. More would slow the one that is needed first.
 const MAX_FETCHES: usize = 2;
 
-/// A player may want so much before it shows anything; it does not wait for a swarm that is still forming.
-const PREROLL: Duration = Duration::from_secs(8);
-
-/// A swarm has formed for a viewer that has heard from so many peers.
-const ENOUGH_PEERS: u64 = 3;
-
-/// What a player that stands still waits for may take so long to come from peers.
-const PREROLL_PATIENCE: Duration = Duration::from_secs(3);
-
 /// A peer that holds all of a segment and is silent for so long has failed.
 const SILENCE: Duration = Duration::from_millis(800);
 
@@ -79,6 +70,7 @@ impl Viewer {
     pub(super) fn plan(&mut self, now: Instant) {
         self.give_up_on_silent_peers(now);
         self.report_what_cannot_be_had(now);
+        self.watch_start(now);
         let policy = self.policy();
         for index in self.wanted() {
             let spec = self.segments[index];
@@ -138,22 +130,6 @@ impl Viewer {
         Policy { margin, reserve, spread }
     }
 
-    fn is_waiting_for_swarm(&self) -> bool {
-        // A film is there as a whole: whoever has it may be among those who are met last, and there is time.
-        // Of a live stream, what the tracker counts is what there is to wait for.
-        let others = match self.swarm_size {
-            Some(2..) if !self.live => ENOUGH_PEERS,
-            Some(size) => size.saturating_sub(1).clamp(1, ENOUGH_PEERS),
-            None => 1,
-        };
-        self.swarm_forming && (self.heard_peers() as u64) < others
-    }
-
-    /// Peers that hold something, as far as they have said. One of which nobody knows it is not there yet.
-    fn heard_peers(&self) -> usize {
-        self.peers.values().filter(|peer| peer.state.frontier().is_some()).count()
-    }
-
     /// Time until playback needs a segment.
     pub(super) fn slack(&self, now: Instant, spec: &SegmentSpec) -> Duration {
         let position = match self.clock {
@@ -162,18 +138,7 @@ impl Viewer {
             None => self.origin,
         };
         let slack = spec.start.saturating_sub(position);
-        let stands = self.clock.is_none_or(|clock| !clock.playing);
-        if !stands || self.cursor != Some(spec.id) {
-            return slack;
-        }
-        // While playback stands still its position says little of when the next bytes are needed: a decoder
-        // may be waiting for them before anything can be shown. So the first seconds are urgent, and what
-        // follows becomes so.
-        if slack < PREROLL && self.swarm_forming && self.heard_peers() == 0 {
-            return Duration::ZERO;
-        }
-        let waited = self.cursor_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        slack.min(PREROLL_PATIENCE).saturating_sub(waited)
+        if self.stands() && self.cursor == Some(spec.id) { self.slack_at_rest(now, slack) } else { slack }
     }
 
     pub(super) fn size_guess(&self, spec: &SegmentSpec) -> u64 {
