@@ -122,6 +122,7 @@ impl Viewer {
         let before = (holding.have, holding.trusted);
         let was_starving = holding.starving;
         let placement = holding.place_http(offset, len);
+        self.grown = true;
         let useful = before != (holding.have, holding.trusted);
         if let Some(work) = holding.http.as_mut().filter(|_| useful) {
             work.useful = true;

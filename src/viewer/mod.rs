@@ -148,6 +148,8 @@ pub struct Viewer {
     counters: Counters,
     /// Something has changed since the last pass of the switcher.
     dirty: bool,
+    /// Bytes have come since the bound of the memory was last looked at.
+    grown: bool,
     wake: Option<Instant>,
     actions: VecDeque<Action>,
 }
@@ -183,6 +185,7 @@ impl Viewer {
             reload_asked_at: None,
             counters: Counters::default(),
             dirty: false,
+            grown: false,
             wake: None,
             actions: VecDeque::new(),
         }
@@ -287,6 +290,8 @@ impl Viewer {
                 self.plan(now);
                 self.watch_edge(now);
                 self.trim();
+            } else if std::mem::take(&mut self.grown) {
+                self.keep_bound();
             }
             self.announce(now);
             self.serve(now);

@@ -149,6 +149,7 @@ impl Viewer {
         let news = holding.have == 0 || holding.starving;
         let from = Contributor { peer: key, relayed: transfer.relayed };
         let placement = holding.place_peer(from, offset, len);
+        self.grown = true;
         holding.trace.count_peer(len, placement.wasted());
         self.counters.wasted_bytes += placement.wasted();
         self.counters.peer_bytes += len - placement.wasted();

@@ -10,7 +10,8 @@ use super::holding::{Holding, HttpFetch, PeerTransfer, State};
 use super::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
 use crate::switcher::{
-    Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Seat, Situation, decide, fetchers, seat, spread,
+    Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Seat, Situation, decide, fetchers, last_call,
+    seat, spread,
 };
 
 /// Segments that may come from peers at the same time.
@@ -28,6 +29,12 @@ const SILENCE_OF_RELAY: Duration = Duration::from_millis(1100);
 
 /// A swarm in which everybody is busy at first finds its order within this time.
 const ACQUAINTANCE: Duration = Duration::from_secs(45);
+
+/// What is needed so much later than a segment that is short of time is not begun beside it.
+const MUCH_LATER: Duration = Duration::from_secs(3);
+
+/// When it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// An origin that is silent for so long is not waited for where a peer has the bytes.
 const HTTP_SILENCE: Duration = Duration::from_millis(1000);
@@ -72,6 +79,7 @@ impl Viewer {
         self.report_what_cannot_be_had(now);
         self.watch_start(now);
         let policy = self.policy();
+        let mut pressed = None;
         for index in self.wanted() {
             let spec = self.segments[index];
             let slack = self.slack(now, &spec);
@@ -80,6 +88,16 @@ impl Viewer {
                 continue;
             }
             let situation = self.situation(now, &spec, slack, &policy);
+            let is_pressed = slack <= 2 * last_call(&policy, &self.http, &situation);
+            if is_pressed {
+                pressed.get_or_insert(slack);
+            } else if pressed.is_some_and(|first: Duration| slack >= first + MUCH_LATER)
+                && !situation.is_at_work()
+            {
+                // It would take from the line of what is needed first. Progress of that is an occasion to look again.
+                self.wake_at(now + LOOK_AGAIN);
+                continue;
+            }
             let choice = if self.config.download_from_peers {
                 decide(&policy, &self.http, &situation, || self.seat(now, &spec, &policy, &situation))
             } else if situation.http != HttpWork::None {
