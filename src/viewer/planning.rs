@@ -10,8 +10,7 @@ use super::holding::{Holding, HttpFetch, PeerTransfer, State};
 use super::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
 use crate::switcher::{
-    Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Seat, Situation, decide, fetchers, last_call,
-    seat, spread,
+    Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Situation, decide, last_call, spread,
 };
 
 /// Segments that may come from peers at the same time.
@@ -87,7 +86,11 @@ impl Viewer {
             if holding.state != State::Partial {
                 continue;
             }
-            let situation = self.situation(now, &spec, slack, &policy);
+            self.complete_if_whole(now, spec.id);
+            let mut situation = self.situation(now, &spec, slack, &policy);
+            if situation.peer_free {
+                self.be_patient(now, &spec, &mut situation);
+            }
             let is_pressed = slack <= 2 * last_call(&policy, &self.http, &situation);
             if is_pressed {
                 pressed.get_or_insert(slack);
@@ -202,46 +205,6 @@ impl Viewer {
         }
     }
 
-    /// The slack from which on peers are asked for a segment. Who has nothing to give lets the others go first:
-    /// of a fresh segment there are few places to be had, and each that goes to a viewer who passes it on makes
-    /// more.
-    fn peers_from(
-        &self,
-        now: Instant,
-        spec: &SegmentSpec,
-        first_slack: Duration,
-        policy: &Policy,
-    ) -> Duration {
-        let is_fresh = self.live && self.segments.last().is_some_and(|newest| newest.id == spec.id);
-        if !is_fresh || self.sees_all() || self.can_give(now) {
-            return Duration::MAX;
-        }
-        first_slack.saturating_sub(policy.spread.min(first_slack / 4))
-    }
-
-    /// Our place among those who may fetch a segment for the swarm.
-    pub(super) fn seat(&self, now: Instant, spec: &SegmentSpec, policy: &Policy, s: &Situation) -> Seat {
-        if self.is_waiting_for_swarm() {
-            // There is no peer yet to fetch it for.
-            return Seat::Bystander;
-        }
-        if self.peers.is_empty() {
-            return Seat::Elected;
-        }
-        if !self.can_give(now) {
-            // It would be of use to nobody else.
-            return Seat::Bystander;
-        }
-        let peers = self.peers.values().map(|p| &p.state);
-        let electors = peers.filter(|p| p.is_elector(spec.id)).map(|p| &p.id);
-        // In a film the swarm is spread over the whole length: only who is near counts.
-        let viewers = self.swarm_size.filter(|_| self.live).map(|size| (size, self.peers.len()));
-        let need = self.http.pessimistic(s.missing).unwrap_or(s.duration) + policy.margin_of(s.first_slack);
-        let time = s.first_slack.saturating_sub(need);
-        let fetchers = fetchers(self.swarm_size.unwrap_or(0), time, self.hop);
-        seat(&self.config.peer_id, spec.id, electors, viewers, fetchers)
-    }
-
     /// The peer to ask for more of a segment: free, and holding more of it than we do.
     ///
     /// A fast one is likelier to be taken, but not sure: the fastest would be asked by everybody. By hash, so
@@ -273,6 +236,7 @@ impl Viewer {
 
     fn ask_peer(&mut self, now: Instant, segment: SegmentId) {
         let Some(key) = self.best_peer(now, segment) else { return };
+        self.unsubscribe(segment);
         self.trace_ask_peer(now, segment, key);
         let (Some(peer), Some(holding)) = (self.peers.get_mut(&key), self.holdings.get_mut(&segment)) else {
             return;
@@ -310,9 +274,11 @@ impl Viewer {
             self.wake_at(at);
             return;
         }
+        let offset = holding.have;
+        self.unsubscribe(spec.id);
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
-        let offset = holding.have;
+        let Some(holding) = self.holdings.get_mut(&spec.id) else { return };
         holding.http = Some(HttpFetch {
             fetch,
             next: offset,
@@ -322,6 +288,7 @@ impl Viewer {
             received: 0,
             useful: false,
         });
+        self.note_step_in(spec.id, reason);
         match reason {
             Reason::Elected => self.counters.elected += 1,
             Reason::Backup => self.counters.backups += 1,
