@@ -223,10 +223,9 @@ impl Viewer {
         }
     }
 
-    /// Another stream goes on after the last segment: what is under way beyond it would only take the line from that.
-    pub(super) fn leave_what_is_not_listed(&mut self) {
-        let last = self.segments.last().map(|spec| spec.id);
-        let fed = self.holdings.iter().filter(|(id, holding)| Some(**id) > last && holding.is_fed());
+    /// Another stream goes on after `last`: what is under way beyond it would only take the line from that.
+    pub fn handle_end(&mut self, last: SegmentId) {
+        let fed = self.holdings.iter().filter(|(id, holding)| **id > last && holding.is_fed());
         let fed: Vec<SegmentId> = fed.map(|(id, _)| *id).collect();
         for segment in fed {
             self.cancel_http(segment);

@@ -212,7 +212,6 @@ impl Viewer {
         self.segments = segments;
         self.live = live;
         self.dirty = true;
-        self.leave_what_is_not_listed();
     }
 
     /// The output has come to `segment`: it and those after it are wanted.

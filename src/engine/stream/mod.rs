@@ -165,6 +165,9 @@ impl Stream {
     pub fn end_at(&mut self, last: Option<i64>) {
         self.last = last;
         self.tell_segments();
+        if let Some(last) = last {
+            self.viewer.handle_end(SegmentId(last));
+        }
     }
 
     pub fn last(&self) -> Option<i64> {

@@ -148,6 +148,7 @@ fn what_is_wanted_no_longer_is_left_at_once() {
     viewer.handle_http_start(now, second, 0, Some(100));
     viewer.handle_http_bytes(now, second, 40);
     viewer.handle_segments([spec(0)].into(), false);
+    viewer.handle_end(SegmentId(0));
     let actions: Vec<Action> = std::iter::from_fn(|| viewer.poll_action(now)).collect();
     assert!(actions.contains(&Action::CancelFetch { fetch: second }), "{actions:?}");
     // The switch is called off: what has come is still there.
