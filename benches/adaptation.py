@@ -224,7 +224,8 @@ def main():
         if all(means.values()):
             ours, theirs = means["p2phlssrc"], means["hlsdemux2"]
             ratios = ", ".join(f"{a / b:.2f}" for a, b in zip(ours, theirs))
-            print(f"{shape}: mean bitrate {statistics.mean(ours) / statistics.mean(theirs):.2f} times theirs ({ratios})")
+            ratio = statistics.mean(ours) / statistics.mean(theirs)
+            print(f"{shape}: mean bitrate {ratio:.2f} times theirs ({ratios})")
 
 
 if __name__ == "__main__":

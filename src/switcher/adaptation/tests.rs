@@ -158,13 +158,13 @@ fn about_equal_is_not_worth_leaving_a_swarm() {
 #[test]
 fn what_did_not_work_is_not_tried_again_at_once() {
     let (mut adaptation, start) = (adaptation(0), Instant::now());
-    let mut level = |after| Some(adaptation.decide(start + after, &standing(30, 4_000_000, 0))?.level);
-    assert_eq!(level(Duration::ZERO), Some(2));
-    let mut adaptation = adaptation.clone();
+    let decide = |adaptation: &mut Adaptation, after| {
+        Some(adaptation.decide(start + after, &standing(30, 4_000_000, 0))?.level)
+    };
+    assert_eq!(decide(&mut adaptation, Duration::ZERO), Some(2));
     adaptation.call_off(start, 0);
-    let mut level = |after| Some(adaptation.decide(start + after, &standing(30, 4_000_000, 0))?.level);
-    assert_eq!(level(REST - S / 2), None);
-    assert_eq!(level(REST), Some(2));
+    assert_eq!(decide(&mut adaptation, REST / 2), None);
+    assert_eq!(decide(&mut adaptation, REST), Some(2));
 }
 
 proptest! {
