@@ -220,6 +220,7 @@ impl P2pHlsSrc {
                     false
                 }
             },
+            gst::EventView::SelectStreams(choice) => self.run().is_some_and(|run| run.select(choice)),
             // Nothing here could act on them, and they have nowhere else to go.
             gst::EventView::Qos(_) | gst::EventView::Latency(_) | gst::EventView::Reconfigure(_) => true,
             _ => false,

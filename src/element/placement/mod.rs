@@ -11,20 +11,29 @@
 //! - `qtdemux` ignores buffer times where a fragment has its own (`tfdt`), but lets the segment
 //!   pass. So the segment says which media time is which stream time, anew after a discontinuity.
 //!
-//! Either way the first sample of a segment of the playlist is shown at the stream time that the
-//! playlist gives it. Where a discontinuity begins, bytes are held back until their time is read.
+//! - Packed audio gets the time of its first frame on the buffer after a DISCONT, without the tags that tell it.
+//! - Subtitles in WebVTT say their times in words: see [`text`].
+//!
+//! Either way the first sample of a segment of the main track is shown at the stream time that the
+//! playlist gives it, and the other tracks go by its clock (see [`SharedClock`]). Where a discontinuity begins, bytes
+//! are held back until their time is read.
 //!
 //! Bytes stay as they are, except for long fragments of muxed MP4: see [`Interleaver`].
+
+mod text;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::clock::{Segment, clock_time};
+use super::sync::SharedClock;
 use super::timing::Scanner;
 use crate::container::Kind;
 use crate::container::mp4::interleave::Interleaver;
 use crate::engine::SegmentStart;
 
-/// Added to all MPEG-TS times, so that none is negative.
+/// Added to all times of MPEG-TS and packed audio, so that none is negative.
 const TS_OFFSET: i64 = 10_000_000_000;
 
 /// A change of mapping smaller than this is the playlist's rounding, not a discontinuity: to
@@ -36,12 +45,18 @@ const TOLERANCE: u64 = 100_000_000;
 pub enum Output {
     Segment(Segment),
     Buffer(gst::Buffer),
+    Tags(gst::TagList),
+    /// Nothing to show from a time on, for so long.
+    Gap(gst::ClockTime, gst::ClockTime),
 }
 
 /// The state of one track between two items.
 #[derive(Debug)]
 pub struct Placement {
     kind: Kind,
+    shared: Arc<SharedClock>,
+    /// This is the main track, which the others go by.
+    leads: bool,
     /// The seek's segment, in stream time.
     timeline: Segment,
     /// Media time minus stream time of the last segment event; None when none was pushed.
@@ -51,24 +66,40 @@ pub struct Placement {
     interleaver: Option<Interleaver>,
 }
 
-/// Bytes from a discontinuity on, waiting for their time.
+/// Bytes waiting for their time, which is read from them. Times are in nanoseconds.
 #[derive(Debug)]
 struct Held {
     position: i64,
+    duration: i64,
+    /// Up to where another rendition has been shown.
+    shown_until: i64,
+    /// EXT-X-DISCONTINUITY-SEQUENCE.
+    sequence: u64,
+    /// A time has to be set here: the bytes do not continue those before.
+    fresh: bool,
     init: Option<Bytes>,
     bytes: Vec<Bytes>,
     scanner: Scanner,
 }
 
 impl Placement {
-    pub fn new(kind: Kind, timeline: Segment) -> Self {
+    pub fn new(kind: Kind, timeline: Segment, shared: Arc<SharedClock>, leads: bool) -> Self {
         let interleaver = (kind == Kind::FragmentedMp4).then(Interleaver::default);
-        Self { kind, timeline, offset: None, held: None, interleaver }
+        Self { kind, shared, leads, timeline, offset: None, held: None, interleaver }
     }
 
     /// Forgets everything for a new timeline, as after a flush.
     pub fn restart(&mut self, timeline: Segment) {
-        *self = Self::new(self.kind, timeline);
+        *self = Self::new(self.kind, timeline, self.shared.clone(), self.leads);
+    }
+
+    /// Whether the main track should have said where it is before this segment is placed.
+    pub fn needs_clock(&self, start: &SegmentStart) -> bool {
+        !self.leads && (self.is_fresh(start) || self.kind == Kind::WebVtt)
+    }
+
+    fn is_fresh(&self, start: &SegmentStart) -> bool {
+        start.discontinuity || start.init.is_some() || self.offset.is_none()
     }
 
     /// A segment of the playlist begins.
@@ -78,10 +109,23 @@ impl Placement {
         if let (Some(interleaver), Some(init)) = (&mut self.interleaver, &start.init) {
             interleaver.init(init);
         }
-        if start.discontinuity || start.init.is_some() || self.offset.is_none() {
-            let scanner = Scanner::new(self.kind, start.init.as_deref());
-            let position = signed(clock_time(start.position));
-            self.held = Some(Held { position, init: start.init, bytes: Vec::new(), scanner });
+        let fresh = self.is_fresh(&start);
+        let position = signed(clock_time(start.position));
+        if self.leads {
+            self.shared.come_to(position);
+        }
+        // These two have something at the start of each segment that is not media.
+        if fresh || matches!(self.kind, Kind::PackedAudio | Kind::WebVtt) {
+            self.held = Some(Held {
+                position,
+                duration: signed(clock_time(start.duration)),
+                shown_until: signed(clock_time(start.shown_until)),
+                sequence: start.discontinuity_sequence,
+                fresh,
+                scanner: Scanner::new(self.kind, start.init.as_deref()),
+                init: start.init,
+                bytes: Vec::new(),
+            });
         }
     }
 
@@ -103,6 +147,14 @@ impl Placement {
         self.settle(out);
     }
 
+    /// There is nothing to show from `position` on, for so long.
+    pub fn gap(&mut self, position: gst::ClockTime, duration: gst::ClockTime, out: &mut Vec<Output>) {
+        self.end(out);
+        let offset = self.offset.unwrap_or(0);
+        self.announce(signed(position), 0, offset, out);
+        out.push(Output::Gap(unsigned(signed(position) + offset), duration));
+    }
+
     /// What goes downstream.
     fn place(&mut self, bytes: Bytes, out: &mut Vec<Output>) {
         let Some(held) = &mut self.held else {
@@ -117,22 +169,30 @@ impl Placement {
 
     /// The time of what is held is settled: what is not known by now never will be.
     fn settle(&mut self, out: &mut Vec<Output>) {
-        let Some(held) = self.held.take() else { return };
-        let time = held.scanner.time();
+        let Some(mut held) = self.held.take() else { return };
         if held.bytes.is_empty() {
             return;
         }
+        if self.kind == Kind::WebVtt {
+            return self.settle_text(&held, out);
+        }
+        leave_out(&mut held.bytes, held.scanner.tags());
+        if !held.fresh {
+            return out.extend(held.bytes.into_iter().map(|bytes| Output::Buffer(buffer([bytes]))));
+        }
+        let start = held.scanner.start();
+        let position = self.agreed_position(&held, start);
         let (offset, pts) = match self.kind {
-            Kind::MpegTs => (TS_OFFSET, Some(held.position + TS_OFFSET - time.unwrap_or(0))),
+            Kind::MpegTs => {
+                (TS_OFFSET, Some(position + TS_OFFSET - held.scanner.lead().unwrap_or(0)))
+            }
+            Kind::PackedAudio => (TS_OFFSET, Some(position + TS_OFFSET)),
             _ => {
-                let offset = time.map(|time| time - held.position).or(self.offset);
+                let offset = start.map(|start| start - position).or(self.offset);
                 (offset.unwrap_or(0), None)
             }
         };
-        if self.offset.is_none_or(|old| old.abs_diff(offset) > TOLERANCE) {
-            out.push(Output::Segment(self.segment(held.position, offset)));
-            self.offset = Some(offset);
-        }
+        self.announce(position, held.shown_until, offset, out);
 
         let mut chunks = held.bytes.into_iter();
         let mut first = buffer(held.init.into_iter().chain(chunks.next()));
@@ -143,10 +203,36 @@ impl Placement {
         out.extend(chunks.map(|bytes| Output::Buffer(buffer([bytes]))));
     }
 
+    /// Where media that begins at `start` of its own clock belongs.
+    fn agreed_position(&self, held: &Held, start: Option<i64>) -> i64 {
+        match start {
+            Some(start) if self.leads => {
+                self.shared.set(held.sequence, start - held.position);
+                held.position
+            }
+            Some(start) => {
+                self.shared.place(held.sequence, start, held.position, 0).unwrap_or(held.position)
+            }
+            None => held.position,
+        }
+    }
+
+    /// Says which media time is which stream time from `position` on, unless that is known.
+    fn announce(&mut self, position: i64, shown_until: i64, offset: i64, out: &mut Vec<Output>) {
+        let known = self.offset.is_some_and(|old| old.abs_diff(offset) <= TOLERANCE);
+        let overlaps = shown_until > position.saturating_add_unsigned(TOLERANCE);
+        if !known || overlaps {
+            let from = if overlaps { shown_until } else { position };
+            out.push(Output::Segment(self.segment(from, offset)));
+            self.offset = Some(offset);
+        }
+    }
+
     /// The segment that shows media time `position + offset` at stream time `position`.
     fn segment(&self, position: i64, offset: i64) -> Segment {
-        // After a seek the first segment of the playlist begins before the target.
-        let at = unsigned(position).max(self.timeline.start().unwrap_or_default());
+        // After a seek the first segment of the playlist begins before the target, and there is no media time
+        // below zero.
+        let at = unsigned(position.max(-offset)).max(self.timeline.start().unwrap_or_default());
         let media = |time: gst::ClockTime| unsigned(signed(time) + offset);
         let mut segment = self.timeline.clone();
         segment.set_start(media(at));
@@ -157,6 +243,16 @@ impl Placement {
         segment.set_duration(gst::ClockTime::NONE);
         segment
     }
+}
+
+/// Takes so many bytes away from the front.
+fn leave_out(chunks: &mut Vec<Bytes>, mut length: usize) {
+    for chunk in chunks.iter_mut() {
+        let part = length.min(chunk.len());
+        *chunk = chunk.slice(part..);
+        length -= part;
+    }
+    chunks.retain(|chunk| !chunk.is_empty());
 }
 
 fn buffer(chunks: impl IntoIterator<Item = Bytes>) -> gst::Buffer {
@@ -193,9 +289,21 @@ mod tests {
         segment
     }
 
+    /// Of the main track.
+    fn placement(kind: Kind, start: u64) -> Placement {
+        Placement::new(kind, timeline(start), Arc::default(), true)
+    }
+
     fn start(position: u64, discontinuity: bool) -> SegmentStart {
         let (position, duration) = (Duration::from_secs(position), Duration::from_secs(6));
-        SegmentStart { position, duration, discontinuity, init: None }
+        SegmentStart {
+            position,
+            duration,
+            discontinuity,
+            init: None,
+            discontinuity_sequence: 0,
+            shown_until: Duration::ZERO,
+        }
     }
 
     /// A segment of the playlist whose bytes carry no time.
@@ -212,7 +320,7 @@ mod tests {
         fn segment(output: &Output) -> Option<&Segment> {
             match output {
                 Output::Segment(segment) => Some(segment),
-                Output::Buffer(_) => None,
+                _ => None,
             }
         }
         out.iter().filter_map(segment).collect()
@@ -224,14 +332,14 @@ mod tests {
             Output::Buffer(buffer) => {
                 Some((buffer.pts(), buffer.flags().contains(gst::BufferFlags::DISCONT)))
             }
-            Output::Segment(_) => None,
+            _ => None,
         };
         out.iter().filter_map(buffer).collect()
     }
 
     #[test]
     fn mpeg_ts_gets_one_segment_and_times_at_discontinuities() {
-        let mut placement = Placement::new(Kind::MpegTs, timeline(17));
+        let mut placement = placement(Kind::MpegTs, 17);
         let out = timeless(&mut placement, 12, true);
         let [segment] = segments(&out)[..] else { panic!("one segment: {out:?}") };
         assert_eq!((segment.start(), segment.time()), (Some(27 * S), Some(17 * S)));
@@ -249,7 +357,7 @@ mod tests {
 
     #[test]
     fn bytes_wait_for_their_time_at_a_discontinuity_only() {
-        let mut placement = Placement::new(Kind::MpegTs, timeline(0));
+        let mut placement = placement(Kind::MpegTs, 0);
         let mut out = Vec::new();
         placement.start(start(0, true), &mut out);
         placement.data(Bytes::from_static(b"held"), &mut out);
@@ -263,7 +371,7 @@ mod tests {
 
     #[test]
     fn fragmented_mp4_begins_with_its_initialisation_segment() {
-        let mut placement = Placement::new(Kind::FragmentedMp4, timeline(0));
+        let mut placement = placement(Kind::FragmentedMp4, 0);
         let mut out = Vec::new();
         placement.start(SegmentStart { init: Some(Bytes::from_static(b"init")), ..start(0, true) }, &mut out);
         placement.data(Bytes::from_static(b"data"), &mut out);
@@ -275,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_new_mapping_continues_running_time() {
-        let mut placement = Placement::new(Kind::FragmentedMp4, timeline(4));
+        let mut placement = placement(Kind::FragmentedMp4, 4);
         // As after segments of which the first gave media time 100 s at 0 s.
         placement.offset = Some(100 * S.nseconds() as i64);
         let segment = placement.segment(12 * S.nseconds() as i64, -2 * S.nseconds() as i64);
@@ -286,5 +394,50 @@ mod tests {
         // After a restart nothing of the old mapping is left.
         placement.restart(timeline(0));
         assert_eq!(segments(&timeless(&mut placement, 0, true)).len(), 1);
+    }
+
+    /// A segment of packed audio with a time in its tag, in seconds.
+    fn packed(seconds: u64) -> Bytes {
+        let mut frame = b"PRIV\0\0\0\x35\0\0com.apple.streaming.transportStreamTimestamp\0".to_vec();
+        frame.extend((seconds * 90_000).to_be_bytes());
+        let mut segment = b"ID3\x04\0\0\0\0\0".to_vec();
+        segment.push(frame.len() as u8);
+        segment.extend(frame);
+        segment.extend(b"sound");
+        segment.into()
+    }
+
+    #[test]
+    fn packed_audio_goes_by_the_clock_of_the_main_track_and_loses_its_tags() {
+        let shared = Arc::new(SharedClock::default());
+        // Media time 100 s is shown at 0 s.
+        shared.set(0, 100_000_000_000);
+        let mut placement = Placement::new(Kind::PackedAudio, timeline(0), shared, false);
+        let mut out = Vec::new();
+        assert!(placement.needs_clock(&start(6, true)));
+        placement.start(start(6, true), &mut out);
+        placement.data(packed(107), &mut out);
+        placement.start(start(12, false), &mut out);
+        placement.data(packed(113), &mut out);
+        placement.end(&mut out);
+        assert_eq!(segments(&out).len(), 1);
+        assert_eq!(buffers(&out), [(Some(17 * S), true), (None, false)]);
+        for output in &out {
+            let Output::Buffer(buffer) = output else { continue };
+            assert_eq!(buffer.map_readable().expect("memory").as_slice(), b"sound");
+        }
+    }
+
+    #[test]
+    fn what_another_rendition_has_shown_is_cut_off() {
+        let mut placement = placement(Kind::PackedAudio, 0);
+        timeless(&mut placement, 0, true);
+        let mut out = Vec::new();
+        placement.start(SegmentStart { shown_until: Duration::from_secs(9), ..start(6, true) }, &mut out);
+        placement.data(Bytes::from_static(b"some"), &mut out);
+        placement.end(&mut out);
+        let [segment] = segments(&out)[..] else { panic!("one segment: {out:?}") };
+        assert_eq!((segment.start(), segment.time(), segment.base()), (Some(19 * S), Some(9 * S), Some(9 * S)));
+        assert_eq!(buffers(&out), [(Some(16 * S), true)]);
     }
 }
