@@ -234,6 +234,9 @@ fn around(bin: &gst::Element, video: &Sink, audio: &Sink, text: &Sink) -> gst::P
     let text = text.element.clone();
     let added = pipeline.downgrade();
     bin.connect_pad_added(move |_, pad| {
+        if pad.direction() == gst::PadDirection::Sink {
+            return; // One that was asked for.
+        }
         // By its name where the player is new, by its caps, which may come later there, where it is old.
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let is = |what: &str| {
