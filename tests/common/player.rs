@@ -70,6 +70,7 @@ pub struct Player {
     pub audio: Sink,
     /// Subtitles; in the pipeline only when there are some.
     pub text: Sink,
+    decoder: gst::Element,
     source: Arc<Mutex<Option<gst::Element>>>,
 }
 
@@ -97,15 +98,16 @@ impl Player {
             setup(element);
             *noted.lock().unwrap() = Some(element.clone());
         };
-        let pipeline = match consumer {
+        let (pipeline, decoder) = match consumer {
             Consumer::Playbin3 | Consumer::Playbin => {
                 let name = if matches!(consumer, Consumer::Playbin) { "playbin" } else { "playbin3" };
                 let playbin = make(name);
                 playbin.set_property("uri", uri);
                 playbin.set_property("video-sink", &video.element);
                 playbin.set_property("audio-sink", &audio.element);
+                playbin.set_property("text-sink", &text.element);
                 on_source(&playbin, found);
-                playbin.downcast::<gst::Pipeline>().expect("playbin is a pipeline")
+                (playbin.clone().downcast::<gst::Pipeline>().expect("playbin is a pipeline"), playbin)
             }
             Consumer::Uridecodebin3 | Consumer::Uridecodebin => {
                 let name =
@@ -118,7 +120,7 @@ impl Player {
                     bin.set_property("use-buffering", true);
                 }
                 on_source(&bin, found);
-                around(&bin, &video, &audio, &text)
+                (around(&bin, &video, &audio, &text), bin)
             }
             Consumer::Decodebin3 => {
                 let (source, bin) = (make("p2phlssrc"), make("decodebin3"));
@@ -126,20 +128,26 @@ impl Player {
                 found(&source);
                 let pipeline = around(&bin, &video, &audio, &text);
                 pipeline.add(&source).expect("the source goes into the pipeline");
+                let decoder = bin.clone();
                 source.connect_pad_added(move |_, pad| {
                     let sink = bin.static_pad("sink").filter(|sink| !sink.is_linked());
                     let sink = sink.or_else(|| bin.request_pad_simple("sink_%u")).expect("a sink pad");
                     pad.link(&sink).expect("pads link");
                 });
-                pipeline
+                (pipeline, decoder)
             }
         };
-        Self { consumer, pipeline, video, audio, text, source }
+        Self { consumer, pipeline, video, audio, text, decoder, source }
     }
 
     /// The element, once the player has made it.
     pub fn source(&self) -> gst::Element {
         self.source.lock().unwrap().clone().expect("the player has made the element")
+    }
+
+    /// What streams are selected in.
+    pub fn decoder(&self) -> &gst::Element {
+        &self.decoder
     }
 
     pub fn set_state(&self, state: gst::State) {
