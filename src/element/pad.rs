@@ -3,6 +3,7 @@
 //! A track's pad and the thread that pushes its bytes.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -23,6 +24,8 @@ pub struct Track {
     pub reader: Arc<TrackReader>,
     pub progress: Progress,
     shared: Arc<SharedClock>,
+    /// Downstream may have another segment than it was told.
+    renew: AtomicBool,
     /// The streaming thread's own; others touch it only while that thread stands still.
     work: Mutex<Work>,
 }
@@ -66,7 +69,7 @@ impl Track {
             tags: None,
             due: None,
         };
-        Self { kind, pad, reader, progress: Progress::default(), shared, work: Mutex::new(work) }
+        Self { kind, pad, reader, progress: Progress::default(), shared, renew: AtomicBool::new(false), work: Mutex::new(work) }
     }
 
     /// Begins anew after a seek; the streaming thread stands still.
@@ -102,6 +105,11 @@ impl Track {
     /// What is played from the next segment on is described by these.
     pub fn set_tags(&self, tags: Option<gst::TagList>) {
         self.work.lock().unwrap().tags = tags;
+    }
+
+    /// Tells downstream again which time is which, with the next segment of the playlist.
+    pub fn renew_segment(&self) {
+        self.renew.store(true, Ordering::Relaxed);
     }
 
     /// Wakes the streaming thread, whatever it waits for; it pauses.
@@ -145,7 +153,14 @@ impl Track {
         };
 
         self.wait_for_clock(&item);
-        let (outputs, eos, seqnum) = self.work.lock().unwrap().place(&item);
+        let renew = matches!(item, Item::Start(_)) && self.renew.swap(false, Ordering::Relaxed);
+        let (outputs, eos, seqnum) = {
+            let mut work = self.work.lock().unwrap();
+            if renew {
+                work.placement.renew_segment();
+            }
+            work.place(&item)
+        };
         for output in outputs {
             let event = match output {
                 Output::Segment(segment) => gst::event::Segment::builder(&segment).seqnum(seqnum).build(),

@@ -127,13 +127,13 @@ pub fn id3(ticks: u64) -> Vec<u8> {
     tag
 }
 
-/// Subtitles: a cue a second, the first half of which it is shown, named by its second. ffmpeg begins MPEG-TS at
-/// 1.4 s, which the header relates to local time.
+/// Subtitles: a cue a second, the first half of which it is shown, named by its second. The picture in MPEG-TS begins
+/// at 1.48 s of its clock, which the header relates to local time.
 fn text(place: &Path) {
     fs::create_dir_all(place).expect("a directory");
     let mut list = format!("#EXTM3U\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-PLAYLIST-TYPE:VOD\n");
     for segment in 0..DURATION / SEGMENT {
-        let mut text = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:126000,LOCAL:00:00:00.000\n".to_owned();
+        let mut text = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:133200,LOCAL:00:00:00.000\n".to_owned();
         for second in segment * SEGMENT..(segment + 1) * SEGMENT {
             text += &format!("\n00:00:{second:02}.000 --> 00:00:{second:02}.500\ncue {second}\n");
         }

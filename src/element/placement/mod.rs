@@ -93,6 +93,11 @@ impl Placement {
         *self = Self::new(self.kind, timeline, self.shared.clone(), self.leads);
     }
 
+    /// Pushes a segment event with the next segment of the playlist, whatever was pushed before.
+    pub fn renew_segment(&mut self) {
+        self.offset = None;
+    }
+
     /// Whether the main track should have said where it is before this segment is placed.
     pub fn needs_clock(&self, start: &SegmentStart) -> bool {
         !self.leads && (self.is_fresh(start) || self.kind == Kind::WebVtt)

@@ -20,7 +20,12 @@ impl Driver {
             self.variant_changed();
             self.provide_renditions(world);
         }
-        match self.tracks.get_mut(kind).pump(&mut self.keys)? {
+        // Subtitles are small enough to go out all at once. They wait for the picture, so that players hold no more of
+        // them than they need, and hear of their end no sooner.
+        let main = &self.tracks.main.pump;
+        let paced = kind == TrackKind::Subtitles && !main.has_ended();
+        let until = paced.then_some(main.pushed);
+        match self.tracks.get_mut(kind).pump(&mut self.keys, until)? {
             Pumped::Nothing => return Ok(false),
             Pumped::Something => {}
             Pumped::FirstByte => self.startup = self.startup.or_else(|| Some(self.started.elapsed())),

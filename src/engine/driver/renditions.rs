@@ -18,6 +18,9 @@ use crate::engine::tracks::{self, Alternative, Captions, Selection, TrackInfo};
 use crate::engine::{Config, Event, P2pMode, SessionError, TrackKind};
 use crate::manifest::{Presentation, Rendition, Timeline, Variant};
 
+/// Who waits for subtitles is told so far ahead of playback that there are none.
+const SILENCE_AHEAD: Duration = Duration::from_secs(2);
+
 /// What can be played in a track, and what is.
 #[derive(Default)]
 pub struct Choice {
@@ -167,8 +170,8 @@ impl Driver {
         let track = self.tracks.get_mut(kind);
         track.choice.playing = Some(url.clone());
         if track.stream.is_none() {
-            // Where the others are: at a start or seek there is no playback yet.
-            let position = track.pump.pushed.max(playback.unwrap_or_default().min(main_pushed));
+            // Where playback is; at the start and after a seek that is where the others go.
+            let position = playback.map_or(track.pump.pushed, |playback| playback.min(main_pushed));
             track.begin(stream, position);
         } else if let Some((last, number)) = meeting(track, &stream.timeline) {
             track.follow_with(stream, last, number);
@@ -201,7 +204,9 @@ impl Driver {
 
     /// Who waits for subtitles is told that there are none, as long as that is so.
     pub(super) fn fill_silence(&mut self) {
-        let (until, ended) = (self.tracks.main.pump.pushed, self.tracks.main.pump.has_ended());
+        let (pushed, ended) = (self.tracks.main.pump.pushed, self.tracks.main.pump.has_ended());
+        // Not further ahead than need be: some may be chosen any time.
+        let until = pushed.min(self.position() + SILENCE_AHEAD);
         let track = &mut self.tracks.subtitles;
         if track.stream.is_none() && !track.choice.is_loading() && !track.choice.alternatives.is_empty() {
             track.pump.fill_up_to(until);

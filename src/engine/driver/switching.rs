@@ -163,7 +163,7 @@ impl Driver {
     }
 
     /// Where playback is or will begin.
-    fn position(&self) -> Duration {
+    pub(super) fn position(&self) -> Duration {
         self.config.clock.playback().map_or(self.tracks.main.origin, |playback| playback.position)
     }
 

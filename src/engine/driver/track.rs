@@ -168,9 +168,15 @@ impl Track {
         self.go_to(position, self.generation);
     }
 
-    /// Hands over what can go out.
-    pub fn pump(&mut self, keys: &mut Keys) -> Result<Pumped, SessionError> {
+    /// Hands over what can go out of the segments that begin by `until`, if that is a limit.
+    pub fn pump(&mut self, keys: &mut Keys, until: Option<Duration>) -> Result<Pumped, SessionError> {
         let Some(stream) = &mut self.stream else { return Ok(Pumped::Nothing) };
+        if let (Some(until), Some(cursor)) = (until, self.pump.cursor()) {
+            let start = stream.timeline.get(cursor.0).map_or(self.pump.pushed, |placed| placed.start);
+            if start > until && !self.pump.has_begun() {
+                return Ok(Pumped::Nothing);
+            }
+        }
         if let Some(cursor) = self.pump.cursor()
             && let Some(error) = stream.lost.remove(&cursor)
             // A peer may have brought it since.
