@@ -93,9 +93,11 @@ fn play(url: &str) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn each_pad_has_the_bytes_of_its_playlist() {
     let origin = Origin::serve(&RENDITIONS);
-    for (playlist, video, sound) in
-        [("ts.m3u8", "ts/video", "ts/en"), ("packed.m3u8", "ts/video", "packed/en"), ("mp4.m3u8", "mp4/video", "mp4/en")]
-    {
+    for (playlist, video, sound) in [
+        ("ts.m3u8", "ts/video", "ts/en"),
+        ("packed.m3u8", "ts/video", "packed/en"),
+        ("mp4.m3u8", "mp4/video", "mp4/en"),
+    ] {
         let pads = play(&origin.url(playlist));
         assert_eq!(pads.keys().collect::<Vec<_>>(), ["audio_00", "video_00"]);
         for (pad, rendition) in [("video_00", video), ("audio_00", sound)] {
@@ -106,7 +108,12 @@ fn each_pad_has_the_bytes_of_its_playlist() {
                 .flat_map(|path| fs::read(path).expect("a file"))
                 .collect();
             let expected = [init, plain(rendition)].concat();
-            assert!(pads[pad] == expected, "{playlist}, {pad}: {} bytes, not {}", pads[pad].len(), expected.len());
+            assert!(
+                pads[pad] == expected,
+                "{playlist}, {pad}: {} bytes, not {}",
+                pads[pad].len(),
+                expected.len()
+            );
         }
     }
     // The other language is not fetched.
@@ -165,11 +172,14 @@ fn note_pitch(sink: &gst::Element) -> Arc<Mutex<Vec<(gst::ClockTime, f64)>>> {
         let Some(gst::PadProbeData::Buffer(buffer)) = &info.data else { return gst::PadProbeReturn::Ok };
         let caps = pad.current_caps().expect("sound has caps");
         let caps = caps.structure(0).expect("one structure");
-        let (format, rate) = (caps.get::<&str>("format").expect("a format"), caps.get::<i32>("rate").expect("a rate"));
+        let (format, rate) =
+            (caps.get::<&str>("format").expect("a format"), caps.get::<i32>("rate").expect("a rate"));
         let bytes = buffer.map_readable().expect("readable bytes");
         let positive: Vec<bool> = match format {
             "S16LE" => bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]) >= 0).collect(),
-            "F32LE" => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]) >= 0.0).collect(),
+            "F32LE" => {
+                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]) >= 0.0).collect()
+            }
             other => panic!("{other}"),
         };
         let channels = caps.get::<i32>("channels").expect("channels") as usize;
@@ -252,15 +262,16 @@ fn subtitles_come_in_time() {
         let player = Player::new(consumer, &origin.url("text.m3u8"), false);
         player.set_state(gst::State::Paused);
         player.wait(gst::MessageType::AsyncDone);
-        let seconds = |from: u64| (from..DURATION).map(gst::ClockTime::from_seconds).collect::<Vec<_>>();
-        player.seek(17.0);
-        player.wait(gst::MessageType::AsyncDone);
-        assert_eq!(player.video.first(), Some(gst::ClockTime::from_seconds(17)), "{consumer:?}");
-        player.seek(0.0);
-        player.wait(gst::MessageType::AsyncDone);
+        for target in [0, 17] {
+            player.seek(target as f64);
+            player.wait(gst::MessageType::AsyncDone);
+            let target = gst::ClockTime::from_seconds(target);
+            assert_eq!(player.video.first(), Some(target), "{consumer:?}");
+        }
         player.set_state(gst::State::Playing);
         player.wait(gst::MessageType::Eos);
-        assert_eq!(player.text.times(), seconds(0), "{consumer:?}");
+        let cues: Vec<_> = (17..DURATION).map(gst::ClockTime::from_seconds).collect();
+        assert_eq!(player.text.times(), cues, "{consumer:?}");
     }
 }
 
@@ -268,9 +279,14 @@ fn subtitles_come_in_time() {
 fn subtitles_can_be_chosen_while_playing_and_left_again() {
     let origin = Origin::serve(&RENDITIONS);
     for consumer in [Consumer::Decodebin3, Consumer::Uridecodebin3] {
-        let player = Player::new(consumer, &origin.url("all.m3u8"), true);
+        let bytes = Bytes::default();
+        let kept = bytes.clone();
+        let player = Player::with(consumer, &origin.url("all.m3u8"), true, move |source| {
+            keep_bytes_of_pads(source, &kept);
+        });
         player.set_state(gst::State::Playing);
         let streams = collection(&player);
+        let text = || bytes.lock().unwrap().get("subtitle_00").map_or(0, Vec::len);
         let shown = || player.text.times().len();
         player.wait_until("some playback", 20, || player.video.times().len() > 25);
         assert_eq!(shown(), 0, "{consumer:?}");
@@ -284,12 +300,23 @@ fn subtitles_can_be_chosen_while_playing_and_left_again() {
             .collect();
         player.decoder().send_event(gst::event::SelectStreams::new(ids.iter().map(|id| id.as_str())));
         player.wait_until("subtitles", 20, || shown() > 2);
+        // What is downstream is still shown, but no more comes, while the picture goes on.
         select(&player, &streams, &["en"]);
-        let requests = || origin.requests().len();
-        player.wait_until("nothing more of them", 20, || player.video.times().len() > 150);
-        let (before, frames) = (shown(), player.video.times().len());
-        player.wait_until("playback without", 20, || player.video.times().len() > frames + 75);
-        assert_eq!(shown(), before, "{consumer:?} {}", requests());
+        let selected = |player: &Player| player.wait(gst::MessageType::StreamsSelected);
+        selected(&player);
+        let before = text();
+        assert!(before > 0, "{consumer:?}");
+        let frames = player.video.times().len();
+        player.wait_until("playback without", 20, || player.video.times().len() > frames + 100);
+        assert!(text() <= before + 200, "{consumer:?}: {} bytes after {before}", text());
+        // And again.
+        player.decoder().send_event(gst::event::SelectStreams::new(ids.iter().map(|id| id.as_str())));
+        let requests = || origin.requests().iter().filter(|(path, _)| path == "/text/list.m3u8").count();
+        player.wait_until("the playlist anew", 20, || requests() == 2);
+        origin.clear_requests();
+        player.wait(gst::MessageType::Eos);
+        let last = player.text.times().into_iter().max().expect("subtitles");
+        assert_eq!(last, gst::ClockTime::from_seconds(DURATION - 1), "{consumer:?}");
     }
 }
 
@@ -329,8 +356,11 @@ fn live_streams_have_sound_of_their_own() {
     for (kind, sound) in [("ts", "ts"), ("mp4", "mp4"), ("ts", "packed")] {
         let origin = Origin::serve(&RENDITIONS);
         for rendition in [format!("{kind}/video"), format!("{sound}/en")] {
-            let live =
-                Live::new(&RENDITIONS.join(&rendition).join("list.m3u8"), common::renditions::SEGMENT as f64, 12);
+            let live = Live::new(
+                &RENDITIONS.join(&rendition).join("list.m3u8"),
+                common::renditions::SEGMENT as f64,
+                12,
+            );
             origin.set_made(&format!("{rendition}/live.m3u8"), move || live.playlist());
         }
         let playlist = presentation(kind, sound, None).replace("list.m3u8", "live.m3u8");

@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn finds_the_first_cue() {
         let first = |text: &str| first_cue(text.as_bytes());
-        assert_eq!(first("WEBVTT\n\n1\n00:00:02.500 --> 00:00:03.000\nx\n"), Some(Duration::from_millis(2_500)));
+        assert_eq!(
+            first("WEBVTT\n\n1\n00:00:02.500 --> 00:00:03.000\nx\n"),
+            Some(Duration::from_millis(2_500))
+        );
         assert_eq!(first("WEBVTT\r\r01:02.003 --> 01:03.000 line:0\rx"), Some(Duration::from_millis(62_003)));
         assert_eq!(first("WEBVTT\n\nNOTE -->\n"), None);
     }

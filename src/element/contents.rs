@@ -7,10 +7,10 @@
 
 use gst::StreamType;
 
+use crate::container::Kind;
 use crate::container::mp4::{self, TrackKind};
 use crate::container::packed::{self, Codec};
 use crate::container::ts::{self, StreamKind};
-use crate::container::Kind;
 
 /// An elementary stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,7 +127,11 @@ mod tests {
             ("what.1", None),
         ] {
             let caps = caps_of_codec(codec);
-            assert_eq!(caps.as_ref().and_then(|caps| Some(caps.structure(0)?.name().as_str())), name, "{codec}");
+            assert_eq!(
+                caps.as_ref().and_then(|caps| Some(caps.structure(0)?.name().as_str())),
+                name,
+                "{codec}"
+            );
         }
     }
 

@@ -196,8 +196,7 @@ fn prepare(
         pad.push_event(gst::event::StreamCollection::new(&collection));
     }
     pad.push_event(gst::event::Caps::new(&probed.caps));
-    let track =
-        Track::new(info.kind, pad, info.reader, probed, timeline, seqnum, run.shared_clock.clone());
+    let track = Track::new(info.kind, pad, info.reader, probed, timeline, seqnum, run.shared_clock.clone());
     track.set_tags(run.tags(info.kind));
     Ok(Arc::new(track))
 }

@@ -69,7 +69,15 @@ impl Track {
             tags: None,
             due: None,
         };
-        Self { kind, pad, reader, progress: Progress::default(), shared, renew: AtomicBool::new(false), work: Mutex::new(work) }
+        Self {
+            kind,
+            pad,
+            reader,
+            progress: Progress::default(),
+            shared,
+            renew: AtomicBool::new(false),
+            work: Mutex::new(work),
+        }
     }
 
     /// Begins anew after a seek; the streaming thread stands still.
@@ -197,8 +205,7 @@ impl Track {
         if waits {
             let position = i64::try_from(start.position.as_nanos()).unwrap_or(i64::MAX);
             let sequence = start.discontinuity_sequence;
-            self.progress
-                .waiting(|| self.shared.wait(sequence, position, || self.reader.is_interrupted()));
+            self.progress.waiting(|| self.shared.wait(sequence, position, || self.reader.is_interrupted()));
         }
     }
 

@@ -57,11 +57,7 @@ impl Probed {
 
 /// Waits for the first bytes, no longer than until `deadline`; with `thorough` for all that say what is in the
 /// container.
-pub fn probe(
-    reader: &TrackReader,
-    thorough: bool,
-    deadline: Option<Instant>,
-) -> Result<Probed, ProbeError> {
+pub fn probe(reader: &TrackReader, thorough: bool, deadline: Option<Instant>) -> Result<Probed, ProbeError> {
     let mut items = VecDeque::new();
     let mut init = None;
     let mut head = Vec::new();

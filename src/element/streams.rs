@@ -48,7 +48,8 @@ impl Streams {
             let owner = track.chosen.unwrap_or(0);
             for content in track.contents.unwrap_or_default() {
                 let id = format!("{}{}", track.id, content.suffix);
-                let stream = stream(&id, content.caps.as_ref(), content.stream_type, &track.alternatives[owner]);
+                let stream =
+                    stream(&id, content.caps.as_ref(), content.stream_type, &track.alternatives[owner]);
                 if content.stream_type == gst::StreamType::VIDEO && !captions.is_empty() {
                     stream.set_tags(Some(&tags::with_captions(stream.tags(), captions)));
                 }
@@ -86,7 +87,8 @@ impl Streams {
     /// Takes an application's choice, given by ids; of each kind the first counts. None: it names nothing that
     /// is here.
     pub fn select<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) -> Option<Selection> {
-        let entry = |id: &str| self.entries.iter().find(|entry| entry.stream.stream_id().as_deref() == Some(id));
+        let entry =
+            |id: &str| self.entries.iter().find(|entry| entry.stream.stream_id().as_deref() == Some(id));
         let chosen: Vec<&Entry> = ids.into_iter().filter_map(entry).collect();
         let first = |kind| chosen.iter().find(|entry| entry.kind == kind).map(|entry| entry.alternative);
         if chosen.is_empty() {
@@ -150,9 +152,9 @@ fn stream(
 fn caps_of_alternative(track: &Announced, alternative: &Alternative) -> Option<gst::Caps> {
     let prefix = if track.kind == TrackKind::Audio { "audio/" } else { "application/" };
     let named = alternative.codecs.iter().flat_map(|codecs| codecs.split(','));
-    let named = named.filter_map(caps_of_codec).find(|caps| {
-        caps.structure(0).is_some_and(|structure| structure.name().starts_with(prefix))
-    });
+    let named = named
+        .filter_map(caps_of_codec)
+        .find(|caps| caps.structure(0).is_some_and(|structure| structure.name().starts_with(prefix)));
     named.or_else(|| track.contents?.first()?.caps.clone())
 }
 
@@ -180,7 +182,8 @@ mod tests {
     #[test]
     fn each_language_is_a_stream_and_a_choice_is_told_apart() {
         gst::init().expect("GStreamer starts");
-        let (video, sound) = (content("/001", gst::StreamType::VIDEO), content("/001", gst::StreamType::AUDIO));
+        let (video, sound) =
+            (content("/001", gst::StreamType::VIDEO), content("/001", gst::StreamType::AUDIO));
         let (main, text) = ([Alternative::default()], [alternative("en", false)]);
         let languages = [alternative("en", true), alternative("de", false)];
         let tracks = [

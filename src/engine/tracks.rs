@@ -216,7 +216,9 @@ mod tests {
         .concat());
         let [lo, hi] = &presentation.variants[..] else { panic!("two variants") };
         let found = |variant, wanted: &Rendition| {
-            counterpart(&presentation, variant, wanted).and_then(|found| found.url).map(|url| url.path().to_owned())
+            counterpart(&presentation, variant, wanted)
+                .and_then(|found| found.url)
+                .map(|url| url.path().to_owned())
         };
         let wanted = alternatives(&presentation, lo, TrackKind::Audio);
         assert_eq!(found(hi, &wanted[1]).as_deref(), Some("/3"), "the same name");

@@ -22,7 +22,10 @@ pub static RENDITIONS: LazyLock<PathBuf> = LazyLock::new(|| {
         let work = tempfile::tempdir_in(&*STREAMS).expect("a directory to work in");
         let path = work.path();
         segmented(&path.join("ts"), &["-hls_segment_filename", "%v/seg%03d.ts"]);
-        segmented(&path.join("mp4"), &["-hls_segment_type", "fmp4", "-hls_segment_filename", "%v/seg%03d.m4s"]);
+        segmented(
+            &path.join("mp4"),
+            &["-hls_segment_type", "fmp4", "-hls_segment_filename", "%v/seg%03d.m4s"],
+        );
         for language in ["en", "de"] {
             packed(&path.join("ts").join(language), &path.join("packed").join(language));
         }
@@ -51,8 +54,7 @@ pub fn presentation(video: &str, sound: &str, subtitles: Option<&str>) -> String
              AUTOSELECT=YES,URI=\"{sound}/{language}/list.m3u8\"\n"
         )
     };
-    let mut playlist =
-        format!("#EXTM3U\n{}{}", audio("de", "Deutsch", "NO"), audio("en", "English", "YES"));
+    let mut playlist = format!("#EXTM3U\n{}{}", audio("de", "Deutsch", "NO"), audio("en", "English", "YES"));
     if let Some(default) = subtitles {
         playlist += &format!(
             "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"Untertitel\",LANGUAGE=\"de\",DEFAULT={default},\

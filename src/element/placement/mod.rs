@@ -188,9 +188,7 @@ impl Placement {
         let start = held.scanner.start();
         let position = self.agreed_position(&held, start);
         let (offset, pts) = match self.kind {
-            Kind::MpegTs => {
-                (TS_OFFSET, Some(position + TS_OFFSET - held.scanner.lead().unwrap_or(0)))
-            }
+            Kind::MpegTs => (TS_OFFSET, Some(position + TS_OFFSET - held.scanner.lead().unwrap_or(0))),
             Kind::PackedAudio => (TS_OFFSET, Some(position + TS_OFFSET)),
             _ => {
                 let offset = start.map(|start| start - position).or(self.offset);
@@ -215,9 +213,7 @@ impl Placement {
                 self.shared.set(held.sequence, start - held.position);
                 held.position
             }
-            Some(start) => {
-                self.shared.place(held.sequence, start, held.position, 0).unwrap_or(held.position)
-            }
+            Some(start) => self.shared.place(held.sequence, start, held.position, 0).unwrap_or(held.position),
             None => held.position,
         }
     }
@@ -442,7 +438,10 @@ mod tests {
         placement.data(Bytes::from_static(b"some"), &mut out);
         placement.end(&mut out);
         let [segment] = segments(&out)[..] else { panic!("one segment: {out:?}") };
-        assert_eq!((segment.start(), segment.time(), segment.base()), (Some(19 * S), Some(9 * S), Some(9 * S)));
+        assert_eq!(
+            (segment.start(), segment.time(), segment.base()),
+            (Some(19 * S), Some(9 * S), Some(9 * S))
+        );
         assert_eq!(buffers(&out), [(Some(16 * S), true)]);
     }
 }

@@ -101,10 +101,12 @@ mod tests {
         // Media time 10 s is shown at 0 s.
         shared.set(0, 10_000_000_000);
         assert_eq!(placed(&shared, 12, plain), (12 * S, 12 * S));
-        let mapped = "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\n00:00:13.000 --> 00:00:14.000\nx\n";
+        let mapped =
+            "WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\n00:00:13.000 --> 00:00:14.000\nx\n";
         assert_eq!(placed(&shared, 12, mapped), (12 * S, 12 * S));
         // Each segment begins at zero: 22 s of media time are 12 s of the presentation.
-        let local = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:1980000,LOCAL:00:00:00.000\n\n00:01.000 --> 00:02.000\nx\n";
+        let local =
+            "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:1980000,LOCAL:00:00:00.000\n\n00:01.000 --> 00:02.000\nx\n";
         assert_eq!(placed(&shared, 12, local), (gst::ClockTime::ZERO, 12 * S));
         // One for all of a film: its first cue may be far from its start.
         let late = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000\n\n00:05.000 --> 00:06.000\nx\n";

@@ -94,8 +94,7 @@ impl Driver {
     /// Does what the application has chosen, where there is a choice.
     pub(super) fn select(&mut self, world: &World) {
         if let Some(Selection { audio, subtitles }) = *self.wishes.selections.borrow_and_update() {
-            for (track, wanted) in
-                [(&mut self.tracks.audio, audio), (&mut self.tracks.subtitles, subtitles)]
+            for (track, wanted) in [(&mut self.tracks.audio, audio), (&mut self.tracks.subtitles, subtitles)]
             {
                 track.choice.wanted = wanted;
             }

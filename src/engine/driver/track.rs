@@ -222,7 +222,11 @@ impl Track {
     }
 
     /// An initialisation segment has come, or not.
-    pub fn take_init(&mut self, init: Arc<Init>, bytes: Result<bytes::Bytes, SessionError>) -> Result<(), SessionError> {
+    pub fn take_init(
+        &mut self,
+        init: Arc<Init>,
+        bytes: Result<bytes::Bytes, SessionError>,
+    ) -> Result<(), SessionError> {
         if self.loading_init.as_ref() == Some(&init) {
             self.loading_init = None;
         }

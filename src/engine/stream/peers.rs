@@ -13,9 +13,7 @@ use crate::engine::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
 use crate::engine::{P2pMode, SessionError};
 use crate::manifest::Variant;
 use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
-use crate::swarm::identity::hls::{
-    AudioAttributes, VariantAttributes, audio_properties, variant_properties,
-};
+use crate::swarm::identity::hls::{AudioAttributes, VariantAttributes, audio_properties, variant_properties};
 use crate::swarm::identity::{self, Scheme, StreamType};
 use crate::swarm::wire::{self, Decoded, Decoder};
 use crate::swarm::{InfoHash, SegmentId};
@@ -43,9 +41,7 @@ impl Stream {
         let default_id = identity::default_swarm_id(url.as_str());
         let swarm_id = self.config.swarm_id.as_deref().unwrap_or(default_id);
         let (stream_type, properties) = match &self.rendition {
-            Some(played) => {
-                (StreamType::Secondary, audio_properties(Scheme::V2, &audio_attributes(played)))
-            }
+            Some(played) => (StreamType::Secondary, audio_properties(Scheme::V2, &audio_attributes(played))),
             None => {
                 let attributes = self.variant.as_ref().map(variant_attributes).unwrap_or_default();
                 (StreamType::Main, variant_properties(Scheme::V2, &attributes))
