@@ -278,10 +278,11 @@ fn subtitles_come_in_time() {
 #[test]
 fn subtitles_can_be_chosen_while_playing_and_left_again() {
     let origin = Origin::serve(&RENDITIONS);
+    origin.set_made("chosen.m3u8", || presentation("ts", "ts", Some("NO")));
     for consumer in [Consumer::Decodebin3, Consumer::Uridecodebin3] {
         let bytes = Bytes::default();
         let kept = bytes.clone();
-        let player = Player::with(consumer, &origin.url("all.m3u8"), true, move |source| {
+        let player = Player::with(consumer, &origin.url("chosen.m3u8"), true, move |source| {
             keep_bytes_of_pads(source, &kept);
         });
         player.set_state(gst::State::Playing);

@@ -43,6 +43,8 @@ pub enum StreamKind {
 /// A stream of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elementary {
+    /// Number of the program.
+    pub program: u16,
     pub pid: u16,
     /// As the program table has it.
     pub stream_type: u8,

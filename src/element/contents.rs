@@ -74,7 +74,7 @@ fn of_ts(stream: &ts::Elementary) -> Content {
         0x24 => caps_of_codec("hvc1"),
         _ => None,
     };
-    Content { suffix: format!("/{:08x}", stream.pid), stream_type, caps }
+    Content { suffix: format!(":{}/{:08x}", stream.program, stream.pid), stream_type, caps }
 }
 
 /// The caps of packed audio.

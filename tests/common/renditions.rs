@@ -15,10 +15,10 @@ pub const SEGMENT: u64 = 2;
 
 /// `ts/` and `mp4/`, each with `video/`, `en/` (440 Hz) and `de/` (880 Hz); `packed/` with the same sound in ADTS
 /// behind ID3 tags; `text/` with subtitles. Each has `list.m3u8`. Presentations of these are in `ts.m3u8`, `mp4.m3u8`,
-/// `packed.m3u8`, `text.m3u8` (with subtitles by default) and `all.m3u8` (with subtitles to choose).
+/// `packed.m3u8` and `text.m3u8` (with subtitles).
 pub static RENDITIONS: LazyLock<PathBuf> = LazyLock::new(|| {
     let place = STREAMS.join("renditions");
-    if !place.join("all.m3u8").exists() {
+    if !place.join("text.m3u8").exists() {
         let work = tempfile::tempdir_in(&*STREAMS).expect("a directory to work in");
         let path = work.path();
         segmented(&path.join("ts"), &["-hls_segment_filename", "%v/seg%03d.ts"]);
@@ -35,7 +35,6 @@ pub static RENDITIONS: LazyLock<PathBuf> = LazyLock::new(|| {
             ("mp4", "mp4", "mp4", None),
             ("packed", "ts", "packed", None),
             ("text", "ts", "ts", Some("YES")),
-            ("all", "mp4", "mp4", Some("NO")),
         ] {
             fs::write(path.join(format!("{name}.m3u8")), presentation(video, sound, subtitles))
                 .expect("a playlist");

@@ -73,7 +73,10 @@ impl Program {
         };
         let video = pids(is_video);
         let media = if video.is_empty() { pids(is_audio) } else { video };
+        // Where a table's number stands in other sections, this one has that of the program.
+        let program = u16::from_be_bytes([*section.get(3)?, *section.get(4)?]);
         let streams = map.streams().map(|stream| Elementary {
+            program,
             pid: stream.elementary_pid().into(),
             stream_type: stream.stream_type().0,
             kind: match &stream {
