@@ -61,6 +61,7 @@ pub fn probe(reader: &TrackReader, thorough: bool, deadline: Option<Instant>) ->
     let mut items = VecDeque::new();
     let mut init = None;
     let mut head = Vec::new();
+    let mut begun = false;
     loop {
         let item = match deadline {
             None => reader.next(),
@@ -70,7 +71,10 @@ pub fn probe(reader: &TrackReader, thorough: bool, deadline: Option<Instant>) ->
         };
         let item = item.ok_or(ProbeError::Interrupted)?;
         let mut whole = false;
+        begun |= matches!(item, Item::Start(_));
         match &item {
+            // The rest of what was looked at before.
+            Item::Data(_) | Item::End if !begun => continue,
             Item::Start(start) => init = start.init.clone(),
             Item::Data(bytes) if head.len() < MAX_HEAD => head.extend_from_slice(bytes),
             Item::Data(_) => {}

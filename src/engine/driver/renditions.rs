@@ -16,7 +16,7 @@ use crate::engine::playlists::{Media, PlaylistEvent};
 use crate::engine::stream::{PlayedRendition, Stream};
 use crate::engine::tracks::{self, Alternative, Captions, Selection, TrackInfo};
 use crate::engine::{Config, Event, P2pMode, SessionError, TrackKind};
-use crate::manifest::{Presentation, Rendition, Timeline, Variant};
+use crate::manifest::{Presentation, Rendition, Segment, Timeline, Variant};
 
 /// Who waits for subtitles is told so far ahead of playback that there are none.
 const SILENCE_AHEAD: Duration = Duration::from_secs(2);
@@ -32,6 +32,8 @@ pub struct Choice {
     loading: Option<Rendition>,
     /// The address of what is played or will be next.
     playing: Option<Url>,
+    /// What could not take the place of what is played.
+    refused: Vec<Url>,
 }
 
 impl Choice {
@@ -122,7 +124,7 @@ impl Driver {
                 Some(loading) => loading.url.as_ref(),
                 None => track.choice.playing.as_ref(),
             };
-            if under_way == Some(&url) {
+            if under_way == Some(&url) || track.choice.refused.contains(&url) {
                 continue;
             }
             if track.choice.playing.as_ref() == Some(&url) {
@@ -157,8 +159,17 @@ impl Driver {
         let (Some(presentation), Some(rendition)) = (self.presentation.clone(), rendition) else {
             return Ok(());
         };
+        let track = self.tracks.get_mut(kind);
+        let media = match media.and_then(|media| fits(track, media)) {
+            Err(error) if kind == TrackKind::Audio && track.stream.is_some() => {
+                // There is still the sound that is played.
+                track.choice.refused.push(url.clone());
+                self.emit(Event::Warning(error));
+                return Ok(());
+            }
+            media => media?,
+        };
         let Some(main) = &self.tracks.main.stream else { return Ok(()) };
-        let media = media?;
         let timeline = main.timeline.beside(media.playlist.clone());
         let of = presentation.variant_of(&rendition).or(presentation.variants.first());
         let codecs = of.and_then(|variant| variant.codecs.clone()).unwrap_or_default();
@@ -241,6 +252,19 @@ fn share(all: &Config, kind: TrackKind, sound: bool, text: bool) -> Config {
             Config { max_memory: memory, max_upload_rate: limit(upload), max_peers: peers, ..own }
         }
         TrackKind::Subtitles => Config { max_memory: text_memory, p2p: P2pMode::Off, ..own },
+    }
+}
+
+/// A rendition that can be played on the same pad as what is played now, going by what its playlist says.
+fn fits(track: &Track, media: Media) -> Result<Media, SessionError> {
+    let has_init = |segment: Option<&Segment>| segment.map(|segment| segment.init.is_some());
+    let playing = track.stream.as_ref().and_then(|stream| stream.timeline.segments().front());
+    match (has_init(playing.map(|placed| &placed.segment)), has_init(media.playlist.segments.first())) {
+        (Some(one), Some(other)) if one != other => Err(SessionError::Unsupported(format!(
+            "{}: it is packed in another way than what is played, and cannot follow it",
+            media.playlist.url
+        ))),
+        _ => Ok(media),
     }
 }
 
