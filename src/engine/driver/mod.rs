@@ -8,13 +8,14 @@
 //! | `track` | one track: what is played, what comes after it, what goes out |
 //! | `presentation` | playlists loaded and reloaded, and seeks |
 //! | `switching`, `succession` | from one variant to another, and which can follow which |
-//! | `renditions` | sound and subtitles beside the variant |
+//! | `renditions`, `shares` | sound and subtitles beside the variant, and what of the limits each track has |
 //! | `outgoing` | what goes out next |
 //! | `status` | playback's position and the statistics |
 
 mod outgoing;
 mod presentation;
 mod renditions;
+mod shares;
 mod status;
 mod succession;
 mod switching;

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::shares::{Beside, share_of};
 use super::track::Track;
 use super::{Driver, World};
 use crate::engine::playlists::{Media, PlaylistEvent};
 use crate::engine::stream::{PlayedRendition, Stream};
 use crate::engine::tracks::{self, Alternative, Captions, Selection, TrackInfo};
-use crate::engine::{Config, Event, P2pMode, SessionError, TrackKind};
+use crate::engine::{Event, SessionError, TrackKind};
 use crate::manifest::{Presentation, Rendition, Segment, Timeline, Variant};
 
 /// Who waits for subtitles is told so far ahead of playback that there are none.
@@ -86,10 +87,10 @@ impl Driver {
 
     /// Shares out what the session may use. Before the first stream is made.
     pub(super) fn share_out(&mut self, presentation: &Presentation, variant: &Variant) {
-        let sound = !tracks::alternatives(presentation, variant, TrackKind::Audio).is_empty();
-        let text = !tracks::alternatives(presentation, variant, TrackKind::Subtitles).is_empty();
+        let there_are = |kind| !tracks::alternatives(presentation, variant, kind).is_empty();
+        let beside = Beside { sound: there_are(TrackKind::Audio), text: there_are(TrackKind::Subtitles) };
         for track in self.tracks.iter_mut() {
-            track.config = Arc::new(share(&self.config, track.kind, sound, text));
+            track.config = Arc::new(share_of(track.kind, &self.config, beside));
         }
     }
 
@@ -224,34 +225,6 @@ impl Driver {
                 track.pump.end();
             }
         }
-    }
-}
-
-/// What a track may have of the session's limits, which hold for all tracks together.
-///
-/// Sound in a playlist of its own takes about a tenth of the bytes, so it gets an eighth of memory and uplink; it
-/// has a swarm of its own, mostly of the same viewers, and a third of the peers. Subtitles are small and get a
-/// little memory. They are fetched over HTTP alone, as p2p-media-loader does it: connections to peers
-/// would cost more than they bring.
-fn share(all: &Config, kind: TrackKind, sound: bool, text: bool) -> Config {
-    let eighth = |all: u64| if sound { all / 8 } else { 0 };
-    let (memory, upload) = (eighth(all.max_memory), eighth(all.max_upload_rate));
-    let peers = if sound { all.max_peers / 3 } else { 0 };
-    let text_memory = if text { all.max_memory / 64 } else { 0 };
-    // Zero is no limit: what has one keeps one.
-    let limit = |rate: u64| if all.max_upload_rate > 0 { rate.max(8) } else { 0 };
-    let own = all.clone();
-    match kind {
-        TrackKind::Main => Config {
-            max_memory: all.max_memory - memory - text_memory,
-            max_upload_rate: limit(all.max_upload_rate - upload),
-            max_peers: all.max_peers - peers,
-            ..own
-        },
-        TrackKind::Audio => {
-            Config { max_memory: memory, max_upload_rate: limit(upload), max_peers: peers, ..own }
-        }
-        TrackKind::Subtitles => Config { max_memory: text_memory, p2p: P2pMode::Off, ..own },
     }
 }
 
