@@ -10,7 +10,7 @@ use url::Url;
 
 use super::follower::FollowerEvent;
 use super::stream::StreamId;
-use super::{SessionError, resource};
+use super::{SessionError, TrackKind, resource};
 use crate::manifest::{
     self, Manifest, ManifestError, MediaPlaylist, Presentation, Reload, Variables, Variant,
 };
@@ -23,6 +23,8 @@ pub enum PlaylistEvent {
     Opened(Result<Box<Opened>, SessionError>),
     /// The playlist of the variant of this index, to switch to.
     Variant(usize, Result<Box<Media>, SessionError>),
+    /// The playlist at this address, for a track of this kind.
+    Rendition(TrackKind, Url, Result<Box<Media>, SessionError>),
     /// The playlist of this stream goes on.
     Followed(StreamId, FollowerEvent),
 }
@@ -48,7 +50,7 @@ pub struct Opened {
 
 /// A media playlist, loaded for the first time.
 pub struct Media {
-    /// Which variant's, as an index into those of the presentation.
+    /// Which variant's, as an index into those of the presentation; None for a rendition's.
     pub variant: Option<usize>,
     pub playlist: MediaPlaylist,
     /// When the request was made.
@@ -90,13 +92,18 @@ impl Loader {
 
     /// Loads the media playlist of a variant.
     pub async fn variant(&self, presentation: &Presentation, index: usize) -> Result<Media, SessionError> {
+        let media = self.rendition(presentation, &presentation.variants[index].url).await?;
+        Ok(Media { variant: Some(index), ..media })
+    }
+
+    /// Loads the media playlist at `url`, of a rendition of the presentation.
+    pub async fn rendition(&self, presentation: &Presentation, url: &Url) -> Result<Media, SessionError> {
         let begun = Instant::now();
-        let url = &presentation.variants[index].url;
         let (from, body) = self.get(&self.http, url, self.retries).await?;
         let parsed = manifest::parse_with(&from, &body, &presentation.variables);
         let mut playlist = media(&from, read(&from, parsed)?)?;
         inherit(&mut playlist, presentation);
-        Ok(Media { variant: Some(index), playlist, begun })
+        Ok(Media { variant: None, playlist, begun })
     }
 
     /// Loads a media playlist again, where `previous` is what a delta update builds on.
@@ -149,7 +156,7 @@ fn media(from: &Url, manifest: Manifest) -> Result<MediaPlaylist, SessionError> 
     match manifest {
         Manifest::Media(playlist) => Ok(playlist),
         Manifest::Multivariant(_) => Err(SessionError::Format(format!(
-            "{from}: a variant must be a media playlist, this is a multivariant one"
+            "{from}: this must be a media playlist, but is a multivariant one"
         ))),
     }
 }
