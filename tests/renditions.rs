@@ -55,6 +55,7 @@ fn plays_and_seeks(consumer: Consumer, playlist: &str) {
 }
 
 #[test]
+#[ignore = "tsdemux of GStreamer 1.22 now and then leaves a player without picture or sound; see docs/hls.md"]
 fn mpeg_ts_plays_everywhere() {
     Consumer::ALL.iter().for_each(|consumer| plays_and_seeks(*consumer, "ts.m3u8"));
 }
@@ -257,9 +258,14 @@ fn languages_change_while_playing() {
 }
 
 #[test]
-fn languages_change_in_mpeg_ts_and_packed_audio() {
-    changes_language(Consumer::Playbin3, "ts.m3u8");
+fn languages_change_in_packed_audio() {
     changes_language(Consumer::Playbin3, "packed.m3u8");
+}
+
+#[test]
+#[ignore = "as above"]
+fn languages_change_in_mpeg_ts() {
+    changes_language(Consumer::Playbin3, "ts.m3u8");
 }
 
 /// Cues are shown when the text says, at the start and after a seek.
