@@ -256,7 +256,7 @@ impl Viewer {
         let need = self.http.pessimistic(s.missing).unwrap_or(s.duration) + policy.margin_of(s.first_slack);
         let time = s.first_slack.saturating_sub(need);
         let fetchers = fetchers(self.swarm_size.unwrap_or(0), time, self.hop);
-        seat(&self.config.peer_id, spec.id, electors, viewers, fetchers)
+        seat(&self.config.peer_id, spec.name(), electors, viewers, fetchers)
     }
 
     /// The peer to ask for more of a segment: free, and holding more of it than we do.

@@ -34,7 +34,7 @@ use crate::engine::report::StallMeter;
 use crate::engine::session::{Seek, Shared};
 use crate::engine::stream::{FetchEvents, Stream, StreamId, next_in_swarm};
 use crate::engine::{Config, Event, SessionError};
-use crate::manifest::{DateRange, Init, Presentation, Variant};
+use crate::manifest::{DateRange, Init, Presentation, Source, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
 use crate::viewer::Counters;
@@ -57,6 +57,8 @@ pub(super) struct Driver {
     seeks: watch::Receiver<Seek>,
     started: Instant,
     presentation: Option<Arc<Presentation>>,
+    /// Where playlists come from; None before it is known.
+    source: Option<Source>,
     /// Where the first playlist came from.
     url: Option<Url>,
     /// What is played; None before it is known.
@@ -141,6 +143,7 @@ impl Driver {
             seeks,
             started: Instant::now(),
             presentation: None,
+            source: None,
             url: None,
             stream: None,
             next: None,

@@ -20,8 +20,8 @@ impl Driver {
     ) -> Result<(), SessionError> {
         match event {
             PlaylistEvent::Opened(opened) => {
-                let Opened { url, presentation, media } = *opened?;
-                (self.url, self.presentation) = (Some(url), presentation);
+                let Opened { url, source, presentation, media } = *opened?;
+                (self.url, self.presentation, self.source) = (Some(url), presentation, Some(source));
                 let timeline = Timeline::new(media.playlist.clone());
                 let stream = self.new_stream(media, timeline, world)?;
                 self.stream = Some(stream);
@@ -67,9 +67,9 @@ impl Driver {
         let identity = Identity {
             index,
             variant: index.and_then(|index| variants.get(index)).cloned(),
+            format: self.presentation.as_ref().map(|p| p.format).unwrap_or_default(),
             playlist_url: playlist.url.clone(),
         };
-        let imports = self.presentation.as_ref().map(|p| p.variables.clone()).unwrap_or_default();
         self.streams += 1;
         let id = StreamId(self.streams);
         let events = self.senders.fetches.clone();
@@ -78,15 +78,16 @@ impl Driver {
         if let Some(url) = &self.url {
             stream.join_swarm(url, &world.tls)?;
         }
-        let follower = Follower {
-            stream: id,
-            loader: world.loader.clone(),
-            urls,
-            imports,
-            bell: stream.bell.clone(),
-            events: self.senders.playlists.clone(),
-        };
-        stream.follower = Some(tokio::spawn(follower.run(timeline, playlist, begun)).abort_handle());
+        if let Some(source) = &self.source {
+            let follower = Follower {
+                stream: id,
+                loader: world.loader.clone(),
+                feed: source.follow(urls, &playlist, begun, &timeline),
+                bell: stream.bell.clone(),
+                events: self.senders.playlists.clone(),
+            };
+            stream.follower = Some(tokio::spawn(follower.run(timeline)).abort_handle());
+        }
         Ok(stream)
     }
 

@@ -140,7 +140,11 @@ impl Driver {
             log::warn!(target: "p2phls-engine", "the other variant's segments cannot be had");
             self.refuse_next();
         }
-        let (Some(presentation), Some(stream)) = (self.presentation.clone(), &self.stream) else { return };
+        let (Some(presentation), Some(source), Some(stream)) =
+            (self.presentation.clone(), self.source.clone(), &self.stream)
+        else {
+            return;
+        };
         let Some(playing) = stream.index.filter(|_| self.switching.fixed.is_none()) else { return };
         if self.next.is_some() || self.switching.loading.is_some() || self.pump.has_ended() {
             return;
@@ -162,7 +166,7 @@ impl Driver {
         self.switching.loading = Some(index);
         let (loader, events) = (world.loader.clone(), self.senders.playlists.clone());
         tokio::spawn(async move {
-            let media = loader.variant(&presentation, index).await;
+            let media = loader.variant(&source, &presentation, index).await;
             // The session has ended when nobody listens.
             let _ = events.send(PlaylistEvent::Variant(index, media.map(Box::new))).await;
         });

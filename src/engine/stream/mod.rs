@@ -7,10 +7,12 @@
 //! | --- | --- |
 //! | `fetching` | HTTP requests for segments |
 //! | `peers` | the swarm |
+//! | `names` | what segments are called there |
 //! | `checking` | segments that peers had a hand in |
 
 mod checking;
 mod fetching;
+mod names;
 mod peers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,12 +30,14 @@ use super::mesh::{Mesh, MeshInput};
 use super::soundness::Soundness;
 use super::store::Store;
 use super::{Config, P2pMode, SessionError};
+use crate::format::Format;
 use crate::manifest::{IDENTITY, Key, PlacedSegment, Timeline, Variant};
 use crate::net::http::HttpClient;
 use crate::swarm::client::peer_id_from_random;
 use crate::swarm::wire::{self, Decoder};
-use crate::swarm::{PeerId, SegmentId};
+use crate::swarm::{Announcement, PeerId, SegmentId};
 use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
+use names::Names;
 
 /// Tells the streams of a session apart; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +53,8 @@ pub struct Stream {
     /// Which of the presentation's variants; None for a bare media playlist.
     pub index: Option<usize>,
     pub variant: Option<Variant>,
+    /// Of the manifest that the stream is in.
+    format: Format,
     pub playlist_url: Url,
     pub timeline: Timeline,
     /// Number of the last segment that is wanted, where another stream goes on after it.
@@ -62,6 +68,9 @@ pub struct Stream {
     last_errors: BTreeMap<SegmentId, SessionError>,
     pub mesh: Option<Mesh>,
     decoders: HashMap<PeerKey, Decoder>,
+    names: Names,
+    /// What peers have said last, as they said it, where names are not numbers.
+    said: HashMap<PeerKey, Arc<Announcement>>,
     soundness: Soundness,
     /// Segments whose check waits for their key.
     unchecked: Vec<SegmentId>,
@@ -81,6 +90,8 @@ pub struct Stream {
 pub struct Identity {
     pub index: Option<usize>,
     pub variant: Option<Variant>,
+    /// Of the manifest that it is in.
+    pub format: Format,
     pub playlist_url: Url,
 }
 
@@ -108,6 +119,7 @@ impl Stream {
             config,
             index: identity.index,
             variant: identity.variant,
+            format: identity.format,
             playlist_url: identity.playlist_url,
             timeline: timeline.clone(),
             last: None,
@@ -119,6 +131,8 @@ impl Stream {
             last_errors: BTreeMap::new(),
             mesh: None,
             decoders: HashMap::new(),
+            names: Names::default(),
+            said: HashMap::new(),
             soundness: Soundness::default(),
             unchecked: Vec::new(),
             bell: Arc::default(),
@@ -147,8 +161,12 @@ impl Stream {
         let oldest = timeline.segments().front().map(|s| SegmentId(s.number));
         self.lost.retain(|segment, _| oldest.is_some_and(|oldest| *segment >= oldest));
         self.last_errors.retain(|segment, _| oldest.is_some_and(|oldest| *segment >= oldest));
+        let early = self.said.iter().filter(|(_, said)| self.names.is_ahead(said));
+        let early: Vec<PeerKey> = early.map(|(key, _)| *key).collect();
+        self.names.update(&timeline);
         self.timeline = timeline;
         self.tell_segments();
+        early.into_iter().for_each(|key| self.hear_again(key));
         Ok(())
     }
 
@@ -170,6 +188,7 @@ impl Stream {
             start: s.start,
             duration: s.segment.duration,
             size: s.segment.byte_range.map(|range| range.length),
+            names: self.names.of(s),
         });
         self.viewer.handle_segments(specs.collect(), self.timeline.is_live());
     }
@@ -224,12 +243,11 @@ impl Stream {
             }
             Action::Command { peer, command } => {
                 log::trace!(target: "p2phls-swarm", "to {peer:?}: {command:?}");
-                for message in wire::encode(&command, wire::MAX_MESSAGE) {
-                    self.send(peer, message);
-                }
+                self.send_command(peer, command);
             }
             Action::Broadcast { command } => {
                 log::trace!(target: "p2phls-swarm", "to all: {command:?}");
+                let Some(command) = self.names.to_wire(command) else { return };
                 let messages = wire::encode(&command, wire::MAX_MESSAGE);
                 let peers: Vec<PeerKey> = self.decoders.keys().copied().collect();
                 for peer in peers {
