@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Several viewers of one DASH stream, as [`viewers`](../viewers.rs) has them of HLS: real elements, a real
+//! tracker process, real data channels on loopback.
+
+mod common;
+
+use common::dash::{Listing, Live, assert_part, files, live_origin, long, nested_file};
+use common::origin::Origin;
+use common::tracker::Tracker;
+use common::viewer::{Viewer, sum, wait_for};
+use gst::prelude::*;
+
+/// Four viewers from a time on; gives the share of what came from peers.
+fn share_live(listing: Listing) -> f64 {
+    let (_origin, url, _) = live_origin(Live::new(listing, 6, 0), |live| live.mpd("", ""));
+    let tracker = Tracker::start();
+    let viewers: Vec<Viewer> = (0..4).map(|_| Viewer::start(&url, &tracker.url)).collect();
+    wait_for("a full mesh", 30, &viewers, || viewers.iter().all(|v| v.peers() == 3));
+    let third = files(&long(), "seg").concat().len() / 3;
+    wait_for("a third of the stream", 60, &viewers, || viewers.iter().all(|v| v.received() > third));
+    for (n, viewer) in viewers.iter().enumerate() {
+        assert_part(&viewer.bytes.lock().unwrap());
+        assert_eq!((viewer.stat("stalls"), viewer.stat("rejected-bytes")), (0, 0), "viewer {n}");
+        assert!(viewer.stat("upload-bytes") > 0, "viewer {n} gives nothing");
+    }
+    let (peers, http) = (sum(&viewers, "peer-bytes") as f64, sum(&viewers, "http-bytes") as f64);
+    println!("{listing:?}: {:.3} from peers", peers / (peers + http));
+    peers / (peers + http)
+}
+
+#[test]
+fn four_viewers_share_a_live_stream_that_the_clock_makes() {
+    let efficiency = share_live(Listing::Number);
+    assert!(efficiency > 0.5, "{efficiency:.2} of at most 0.75");
+}
+
+#[test]
+fn four_viewers_share_a_live_stream_that_its_mpd_lists() {
+    let efficiency = share_live(Listing::Timeline);
+    assert!(efficiency > 0.5, "{efficiency:.2} of at most 0.75");
+}
+
+/// Segments of one second: their names in the swarm are every other number.
+#[test]
+fn viewers_of_an_indexed_file_take_it_from_those_before_them() {
+    let origin = Origin::serve(long().parent().expect("it is in a directory"));
+    let (init, segments) = (files(&long(), "init").concat(), files(&long(), "seg"));
+    let (file, text) = nested_file(&init, &segments, 1);
+    origin.set_bytes("long-mp4/whole.mp4", file);
+    origin.set_made("long-mp4/whole.mpd", move || text.clone());
+    let tracker = Tracker::start();
+    let url = origin.url("long-mp4/whole.mpd");
+    let mut viewers = vec![Viewer::start(&url, &tracker.url)];
+    wait_for("a lead", 30, &viewers, || viewers[0].stat("buffer-level") > 20_000_000_000);
+    for _ in 0..3 {
+        viewers.push(Viewer::start(&url, &tracker.url));
+    }
+    let enough = segments.concat().len() / 3;
+    wait_for("a third of the film", 90, &viewers, || viewers.iter().all(|v| v.received() > enough));
+    for (n, viewer) in viewers.iter().enumerate() {
+        assert_part(&viewer.bytes.lock().unwrap());
+        assert_eq!((viewer.stat("stalls"), viewer.stat("rejected-bytes")), (0, 0), "viewer {n}");
+    }
+    for (n, viewer) in viewers.iter().enumerate().skip(1) {
+        let efficiency: f64 = viewer.player.source().property("peer-efficiency");
+        println!("viewer {n}: {efficiency:.3}");
+        assert!(efficiency > 0.5, "viewer {n}: {efficiency:.2}");
+    }
+}
