@@ -38,6 +38,8 @@ pub struct Bell {
     pub newer: Notify,
     /// The server in use does not have its segments.
     pub elsewhere: Notify,
+    /// It does not have the newest segment yet.
+    pub early: Notify,
 }
 
 /// Follows the playlist of one stream.
@@ -66,6 +68,10 @@ impl Follower {
                     trouble = None;
                     continue;
                 }
+                () = self.bell.early.notified() => {
+                    self.feed.handle_early(now());
+                    continue;
+                }
                 () = self.events.closed() => return,
             }
             let begun = Instant::now();
@@ -82,6 +88,9 @@ impl Follower {
                 Ok(news) => {
                     trouble = None;
                     if let Some(News { change, moved }) = news {
+                        if moved {
+                            log::info!(target: "p2phls-engine", "segments come from another server now");
+                        }
                         let restarted = change == Change::Restarted;
                         let timeline = Box::new(timeline.clone());
                         self.send(FollowerEvent::Updated { timeline, restarted, moved }).await;

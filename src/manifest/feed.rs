@@ -111,6 +111,15 @@ impl Feed {
         }
     }
 
+    /// The newest segment is not there yet.
+    pub fn handle_early(&mut self, now: Now) {
+        match &mut self.0 {
+            // A playlist that lists it was made too early, but the next may be right.
+            Kind::List(_) => {}
+            Kind::Mpd(follow) => follow.handle_early(now),
+        }
+    }
+
     /// The server in use does not have the segments: takes the next.
     pub fn move_on(&mut self, now: Now, timeline: &Timeline) {
         match &mut self.0 {

@@ -199,7 +199,7 @@ fn sidx(time: u32, segments: &[(u32, u32)], nested: Option<(u32, u32)>) -> Vec<u
     for (size, seconds) in segments {
         [*size, *seconds, 0x9000_0000].iter().for_each(|word| content.extend(word.to_be_bytes()));
     }
-    for (size, seconds) in nested {
+    if let Some((size, seconds)) = nested {
         [size | 1 << 31, seconds, 0].iter().for_each(|word| content.extend(word.to_be_bytes()));
     }
     let size = content.len() as u32 + 8;
@@ -225,19 +225,28 @@ pub struct Live {
     window: u64,
     listing: Listing,
     count: u64,
+    late: Duration,
 }
 
 impl Live {
     /// `window` segments are there at once. The publisher's clock is `skew` seconds ahead of this machine's.
     pub fn new(listing: Listing, window: u64, skew: i64) -> Self {
-        let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs() as i64;
-        let start = Duration::from_secs((now + skew) as u64 - window);
-        Self { begin: Instant::now(), start, window, listing, count: LONG }
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
+        // To the millisecond, as the MPD says it.
+        let start = Duration::from_millis(now.as_millis() as u64) - Duration::from_secs(window);
+        let by = Duration::from_secs(skew.unsigned_abs());
+        let start = if skew < 0 { start - by } else { start + by };
+        Self { begin: Instant::now(), start, window, listing, count: LONG, late: Duration::ZERO }
+    }
+
+    /// The same, with segments so much later than the MPD says.
+    pub fn late(self, late: Duration) -> Self {
+        Self { late, ..self }
     }
 
     /// Segments that have been made.
     pub fn made(&self) -> u64 {
-        (self.window + self.begin.elapsed().as_secs()).min(self.count)
+        (self.window + self.begin.elapsed().saturating_sub(self.late).as_secs()).min(self.count)
     }
 
     /// The publisher's clock.

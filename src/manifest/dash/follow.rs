@@ -31,6 +31,8 @@ pub struct Follow {
     /// The version of the MPD that the playlist was last made of.
     seen: u64,
     looked: Option<Instant>,
+    /// When the newest segment was listed, and how late the publisher was taken to be.
+    listed: Option<(Instant, Duration)>,
     /// An index without which there is no playlist.
     index: Option<Load>,
     /// A load for all tracks is ours.
@@ -42,7 +44,7 @@ impl Follow {
     /// The playlist that is followed was just made.
     pub fn new(publication: Arc<Mutex<Publication>>, urls: Vec<Url>) -> Self {
         let seen = lock(&publication).version();
-        Self { publication, urls, seen, looked: None, index: None, busy: false, moved: false }
+        Self { publication, urls, seen, looked: None, listed: None, index: None, busy: false, moved: false }
     }
 
     pub fn next(&mut self, now: Now, timeline: &Timeline) -> Next {
@@ -120,6 +122,7 @@ impl Follow {
                 return Ok(None);
             }
         };
+        let late = publication.late_media();
         drop(publication);
         let moved = std::mem::take(&mut self.moved);
         let was_live = timeline.is_live();
@@ -128,8 +131,17 @@ impl Follow {
             Err(TimelineError::Empty) => Change::Unchanged,
             change => change?,
         };
+        if change != Change::Unchanged {
+            self.listed = Some((now.instant, late));
+        }
         let is_news = change != Change::Unchanged || moved || was_live != timeline.is_live();
         Ok(is_news.then_some(News { change, moved }))
+    }
+
+    pub fn handle_early(&mut self, now: Now) {
+        if let Some((at, late)) = self.listed {
+            lock(&self.publication).handle_early(at, late, now.instant);
+        }
     }
 
     pub fn move_on(&mut self) {

@@ -20,6 +20,15 @@ const MAX_LINKS: usize = 256;
 /// as long, up to sixteen times.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// A publisher is taken to be so much later than was seen at least.
+const LATENESS_STEP: Duration = Duration::from_millis(100);
+
+/// What is left of it with each MPD.
+const BELIEF: f64 = 0.99;
+
+/// A publisher who is later than this with a segment has lost it.
+const MAX_LATENESS: Duration = Duration::from_secs(5);
+
 /// An MPD across its reloads.
 #[derive(Debug)]
 pub struct Publication {
@@ -37,6 +46,11 @@ pub struct Publication {
     location: usize,
     /// The last patch did not fit.
     whole: bool,
+    /// How much later than the MPD says segments are there. Publishers count from when a segment ends
+    /// and forget the time that it takes to write it.
+    late_media: Duration,
+    /// How much later than they are due segments stand in the MPD, where they are listed one by one.
+    late_list: Duration,
     /// Somebody is loading what all wait for.
     busy: bool,
     /// How often something was loaded, or could not be.
@@ -78,6 +92,8 @@ impl Publication {
             failures: 0,
             location: 0,
             whole: false,
+            late_media: Duration::ZERO,
+            late_list: Duration::ZERO,
             busy: false,
             turn: 0,
             version: 0,
@@ -115,14 +131,40 @@ impl Publication {
             return Some(load);
         }
         let mpd = self.stream.mpd();
-        let at = self.begun + mpd.reload_delay()?;
-        let at = self.retry.map_or(at, |retry| retry.max(self.begun));
+        let at = self.retry.map_or(self.reload_at(now)?, |retry| retry.max(self.begun));
         let patch = mpd.patch_url(self.clock.now(now)).filter(|_| !self.whole);
         let load = match patch {
             Some(url) => Load::new(at, url.clone(), What::Patch),
             None => Load::new(at, self.reload_url(), What::Mpd),
         };
         Some(Load { turn: self.turn, ..load })
+    }
+
+    /// When to load the MPD again. Where it lists what is there and no more, players that asked at a
+    /// time of their own would all see a segment late; so they ask when the next is due.
+    fn reload_at(&self, now: Now) -> Option<Instant> {
+        let delay = self.stream.mpd().reload_delay()?;
+        let Some(due) = self.stream.next_listed() else { return Some(self.begun + delay) };
+        let due = self.clock.instant_of(due.saturating_add(self.late_list), now);
+        Some(if due <= self.begun {
+            // It was due the last time, and was not there.
+            self.begun + (delay / 2).max(RETRY)
+        } else {
+            // What else is new is not left unknown for much longer than the MPD asks for.
+            due.clamp(self.begun + RETRY, self.begun + RETRY + delay * 2)
+        })
+    }
+
+    /// A segment that was listed at `listed`, when the publisher was taken to be `late`, could not be
+    /// had at `now` yet.
+    pub fn handle_early(&mut self, listed: Instant, late: Duration, now: Instant) {
+        let late = late.saturating_add(now.saturating_duration_since(listed)) + LATENESS_STEP;
+        self.late_media = self.late_media.max(late.min(MAX_LATENESS));
+    }
+
+    /// How much later than the MPD says segments are taken to be there.
+    pub fn late_media(&self) -> Duration {
+        self.late_media
     }
 
     /// The first location, or after a failure the next.
@@ -179,12 +221,12 @@ impl Publication {
             (What::Mpd, Some(answer)) => {
                 let document = Document::parse(&answer.url, &answer.body)?;
                 self.clock.handle_mpd(&document.mpd().utc_timings, &answer, now);
-                self.take(document, answer.begun)?;
+                self.take(document, answer.begun, now)?;
             }
             (What::Patch, Some(answer)) => {
                 let mut document = self.document.clone();
                 match document.patch(&answer.body) {
-                    Ok(()) => self.take(document, answer.begun)?,
+                    Ok(()) => self.take(document, answer.begun, now)?,
                     // The whole MPD is loaded, and at once.
                     Err(_) => (self.whole, self.retry) = (true, Some(now.instant)),
                 }
@@ -204,9 +246,16 @@ impl Publication {
         self.whole = true;
     }
 
-    fn take(&mut self, document: Document, begun: Instant) -> Result<(), DashError> {
+    fn take(&mut self, document: Document, begun: Instant, now: Now) -> Result<(), DashError> {
+        let asked = self.clock.now(now).saturating_sub(now.instant.saturating_duration_since(begun));
+        let due = self.stream.next_listed();
         self.pending = Some(Pending { document, begun, links_left: MAX_LINKS });
-        self.adopt()
+        self.adopt()?;
+        if let Some(due) = due.filter(|due| self.stream.next_listed() == Some(*due) && asked >= *due) {
+            let late = (asked - due).saturating_add(LATENESS_STEP);
+            self.late_list = self.late_list.max(late.min(MAX_LATENESS));
+        }
+        Ok(())
     }
 
     /// Puts the newer MPD in play, once all of it is there.
@@ -227,13 +276,16 @@ impl Publication {
         if self.stream.update(pending.document.mpd().clone()) {
             self.document = pending.document;
             self.version += 1;
+            // A publisher who was in trouble once is believed again by and by.
+            self.late_media = self.late_media.mul_f64(BELIEF);
+            self.late_list = self.late_list.mul_f64(BELIEF);
         }
         Ok(())
     }
 
     /// The playlist of a variant or rendition as it is now, or what has to be loaded for it.
     pub fn playlist(&mut self, url: &Url, now: Now) -> Result<Asked, ManifestError> {
-        match self.stream.playlist(url, self.clock.now(now)) {
+        match self.stream.playlist(url, self.clock.now(now).saturating_sub(self.late_media)) {
             Ok(playlist) => Ok(Asked::Ready(Box::new(playlist))),
             Err(PlaylistError::NeedsIndex(address)) => {
                 let load = Load::new(now.instant, address.url.clone(), What::Index(address.clone()));
@@ -246,8 +298,8 @@ impl Publication {
 
     /// When a playlist will have another segment without another MPD.
     pub fn next_change(&self, url: &Url, now: Now) -> Option<Instant> {
-        let change = self.stream.next_change(url, self.clock.now(now))?;
-        Some(self.clock.instant_of(change, now))
+        let change = self.stream.next_change(url, self.clock.now(now).saturating_sub(self.late_media))?;
+        Some(self.clock.instant_of(change.saturating_add(self.late_media), now))
     }
 }
 
