@@ -247,7 +247,7 @@ impl Stream {
             }
             Action::Broadcast { command } => {
                 log::trace!(target: "p2phls-swarm", "to all: {command:?}");
-                let Some(command) = self.names.to_wire(command) else { return };
+                let Some(command) = self.names.written(command) else { return };
                 let messages = wire::encode(&command, wire::MAX_MESSAGE);
                 let peers: Vec<PeerKey> = self.decoders.keys().copied().collect();
                 for peer in peers {

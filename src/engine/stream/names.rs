@@ -125,12 +125,12 @@ impl Names {
     }
 
     /// A command as peers have to read it. None: it is about nothing that has a name.
-    pub fn to_wire(&self, command: Command) -> Option<Command> {
+    pub fn written(&self, command: Command) -> Option<Command> {
         self.translate(command, |number| self.name(number))
     }
 
     /// A command as the viewer has to read it. None: it is about a segment that is not known.
-    pub fn from_wire(&self, command: Command) -> Option<Command> {
+    pub fn read(&self, command: Command) -> Option<Command> {
         self.translate(command, |name| self.number(name))
     }
 
@@ -216,11 +216,11 @@ mod tests {
     fn names_are_half_seconds_and_numbers_follow_each_other() {
         let (names, timeline) = names(0, &[0.0, 1.92, 3.84, 5.76], false);
         assert!(names.differ());
-        assert_eq!(names.to_wire(announcement(&[0, 1, 2, 3, 4])), Some(announcement(&[0, 3, 7, 11])));
-        assert_eq!(names.from_wire(announcement(&[0, 1, 3, 7, 11, 15])), Some(announcement(&[0, 1, 2, 3])));
+        assert_eq!(names.written(announcement(&[0, 1, 2, 3, 4])), Some(announcement(&[0, 3, 7, 11])));
+        assert_eq!(names.read(announcement(&[0, 1, 3, 7, 11, 15])), Some(announcement(&[0, 1, 2, 3])));
         let request = |segment| Command::Request { segment: SegmentId(segment), request_id: 5, offset: 9 };
-        assert_eq!(names.from_wire(request(7)), Some(request(2)));
-        assert_eq!(names.from_wire(request(8)), None);
+        assert_eq!(names.read(request(7)), Some(request(2)));
+        assert_eq!(names.read(request(8)), None);
         let third = timeline.get(2).expect("it is listed");
         assert_eq!(names.of(third), Some((SegmentId(7), SegmentId(11))));
     }
@@ -228,45 +228,45 @@ mod tests {
     #[test]
     fn of_those_that_share_a_name_the_first_has_it() {
         let (names, _) = names(0, &[9.6, 9.8, 9.9, 10.2, 12.2], false);
-        assert_eq!(names.to_wire(announcement(&[0, 1, 2, 3, 4])), Some(announcement(&[19, 20, 24])));
-        assert_eq!(names.from_wire(announcement(&[19, 20, 24])), Some(announcement(&[0, 3, 4])));
+        assert_eq!(names.written(announcement(&[0, 1, 2, 3, 4])), Some(announcement(&[19, 20, 24])));
+        assert_eq!(names.read(announcement(&[19, 20, 24])), Some(announcement(&[0, 3, 4])));
     }
 
     #[test]
     fn the_oldest_of_a_live_list_may_not_be_the_first_of_its_name() {
         // Had the list begun 0.2 s earlier, another segment would have had the name.
         let (mut names, mut timeline) = names(100, &[9.8, 11.8, 13.8], true);
-        assert_eq!(names.to_wire(announcement(&[100, 101])), Some(announcement(&[23])));
+        assert_eq!(names.written(announcement(&[100, 101])), Some(announcement(&[23])));
         // Who has seen what was before it knows.
         timeline.update(playlist(101, &[11.8, 13.8, 15.8], true)).expect("it goes on");
         names.update(&timeline);
-        assert_eq!(names.to_wire(announcement(&[101, 102, 103])), Some(announcement(&[23, 27, 31])));
+        assert_eq!(names.written(announcement(&[101, 102, 103])), Some(announcement(&[23, 27, 31])));
         // What has left the list is still understood.
-        assert_eq!(names.to_wire(announcement(&[100])), Some(announcement(&[])));
+        assert_eq!(names.written(announcement(&[100])), Some(announcement(&[])));
         timeline.update(playlist(102, &[13.8, 15.8, 17.8], true)).expect("it goes on");
         names.update(&timeline);
-        assert_eq!(names.from_wire(announcement(&[23])), Some(announcement(&[101])));
+        assert_eq!(names.read(announcement(&[23])), Some(announcement(&[101])));
     }
 
     #[test]
     fn what_is_not_listed_yet_is_taken_by_its_time() {
         let (mut names, mut timeline) = names(50, &[96.0, 97.92, 99.84], true);
         // 101.76 s, 103.68 s and 105.6 s.
-        assert_eq!(names.from_wire(announcement(&[203, 207, 211])), Some(announcement(&[53, 54, 55])));
-        assert_eq!(names.from_wire(announcement(&[i64::MAX, i64::MIN])), Some(announcement(&[])));
+        assert_eq!(names.read(announcement(&[203, 207, 211])), Some(announcement(&[53, 54, 55])));
+        assert_eq!(names.read(announcement(&[i64::MAX, i64::MIN])), Some(announcement(&[])));
         let Command::Announcement(said) = announcement(&[199, 203]) else { panic!() };
         assert!(names.is_ahead(&said));
         timeline.update(playlist(51, &[97.92, 99.84, 101.76], true)).expect("it goes on");
         names.update(&timeline);
         assert!(!names.is_ahead(&said));
-        assert_eq!(names.from_wire(announcement(&[203])), Some(announcement(&[53])));
+        assert_eq!(names.read(announcement(&[203])), Some(announcement(&[53])));
     }
 
     #[test]
     fn a_publisher_who_begins_anew_has_new_names() {
         let (mut names, _) = names(5, &[10.0, 12.0], true);
         names.update(&Timeline::new(playlist(5, &[0.0, 2.0], true)));
-        assert_eq!(names.to_wire(announcement(&[5, 6])), Some(announcement(&[0, 4])));
+        assert_eq!(names.written(announcement(&[5, 6])), Some(announcement(&[0, 4])));
     }
 
     #[test]
@@ -276,6 +276,6 @@ mod tests {
         let mut names = Names::default();
         names.update(&Timeline::new(playlist));
         assert!(!names.differ());
-        assert_eq!(names.to_wire(announcement(&[7, 800])), Some(announcement(&[7, 800])));
+        assert_eq!(names.written(announcement(&[7, 800])), Some(announcement(&[7, 800])));
     }
 }

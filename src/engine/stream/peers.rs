@@ -121,7 +121,7 @@ impl Stream {
             Command::Request { segment, request_id, .. } => Some(Command::Absent { segment, request_id }),
             _ => None,
         };
-        match (self.names.from_wire(command), asked) {
+        match (self.names.read(command), asked) {
             (Some(command), _) => self.viewer.handle_command(now, key, command),
             // Nothing of that name is known here, and whoever asks waits for an answer.
             (None, Some(answer)) => self.send_all(key, &answer),
@@ -132,13 +132,13 @@ impl Stream {
     /// What a peer has said before means more now that more segments are listed.
     pub(super) fn hear_again(&mut self, key: PeerKey) {
         let said = self.said.get(&key).filter(|_| self.decoders.contains_key(&key)).cloned();
-        if let Some(command) = said.and_then(|said| self.names.from_wire(Command::Announcement(said))) {
+        if let Some(command) = said.and_then(|said| self.names.read(Command::Announcement(said))) {
             self.viewer.handle_command(Instant::now(), key, command);
         }
     }
 
     pub(super) fn send_command(&mut self, peer: PeerKey, command: Command) {
-        if let Some(command) = self.names.to_wire(command) {
+        if let Some(command) = self.names.written(command) {
             self.send_all(peer, &command);
         }
     }
