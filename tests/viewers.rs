@@ -6,7 +6,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use common::encrypted::{ENCRYPTED, plain};
@@ -163,38 +163,83 @@ fn about(log: &[String], segment: &str) -> Vec<String> {
     log.iter().filter_map(|line| Some(line.split_once(&start)?.1.to_owned())).collect()
 }
 
+/// The segment that a line of the debug log is about.
+fn segment_of(line: &str) -> String {
+    let about = line.split_once("segment ").and_then(|(_, rest)| rest.split_once(':'));
+    about.expect("all lines begin so").0.to_owned()
+}
+
+/// A viewer in a process of its own, whose debug log tells what the switcher does.
+struct Telling {
+    process: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Telling {
+    fn start(url: &str, trackers: &str) -> Self {
+        let mut process = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "viewer_process", "--nocapture"])
+            .envs([("P2PHLS_TEST_URL", url), ("P2PHLS_TEST_TRACKERS", trackers)])
+            .envs([("GST_DEBUG", "p2phls-switcher:5"), ("GST_DEBUG_NO_COLOR", "1")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a second process");
+        let stderr = BufReader::new(process.stderr.take().expect("its log"));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = log.clone();
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
+        });
+        Self { process, log }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.process.kill().expect("the process is ours");
+        self.process.wait().expect("it has been started");
+    }
+}
+
+/// Where nobody sees the whole swarm, fresh segments are asked for before they are there.
+#[test]
+fn what_comes_next_is_passed_on_without_being_asked_for() {
+    let (_origin, url) = live_origin();
+    let tracker = Tracker::start();
+    let few = |source: &gst::Element| source.set_property("max-peers", 2u32);
+    let viewers: Vec<Viewer> = (0..5).map(|_| Viewer::with(&url, &tracker.url, few)).collect();
+    let told = Telling::start(&url, &tracker.url);
+    let pushed = || {
+        let log = told.log.lock().unwrap();
+        let pushed = log.iter().filter(|line| line.contains("whom we had asked for it before it was there"));
+        pushed
+            .map(|line| segment_of(line))
+            .find(|segment| about(&log, segment).iter().any(|line| line.contains("cost: 0 bytes over HTTP")))
+    };
+    wait_for("a segment that came by itself", 90, &viewers, || pushed().is_some());
+    for (n, viewer) in viewers.iter().enumerate() {
+        assert_same_bytes(viewer, &origin_bytes("long"), n);
+        assert_eq!((viewer.stat("stalls"), viewer.stat("rejected-bytes")), (0, 0), "viewer {n}");
+    }
+}
+
 #[test]
 fn the_debug_log_tells_where_a_segment_came_from_and_what_it_cost() {
     let (_origin, url) = live_origin();
     let tracker = Tracker::start();
-    let mut process = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "viewer_process", "--nocapture"])
-        .envs([("P2PHLS_TEST_URL", &url), ("P2PHLS_TEST_TRACKERS", &tracker.url)])
-        .envs([("GST_DEBUG", "p2phls-switcher:5"), ("GST_DEBUG_NO_COLOR", "1")])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a second process");
-    let stderr = BufReader::new(process.stderr.take().expect("its log"));
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let lines = log.clone();
-    let reader = std::thread::spawn(move || {
-        stderr.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
-    });
+    let told = Telling::start(&url, &tracker.url);
     // What came from a peer alone, and what came over HTTP alone.
     let by = |mark: &str| {
-        let log = log.lock().unwrap();
+        let log = told.log.lock().unwrap();
         let line = log.iter().find(|line| line.contains("whole with") && line.contains(mark))?;
-        Some(line.split_once("segment ")?.1.split_once(':')?.0.to_owned())
+        Some(segment_of(line))
     };
     let (by_peer, by_http) = ("cost: 0 bytes over HTTP, ", " 0 from peers, 0 wasted");
     let both = || by(by_peer).zip(by(by_http));
     wait_for("a segment of each kind", 90, &[Viewer::start(&url, &tracker.url)], || both().is_some());
-    process.kill().expect("the process is ours");
-    process.wait().expect("it has been started");
-    reader.join().expect("it only reads");
     let (peers, https) = both().expect("it was there");
-    let log = log.lock().unwrap();
+    let log = told.log.lock().unwrap();
     let expect = |segment: &str, steps: &[&str]| {
         let told = about(&log, segment);
         let mut rest = told.iter();

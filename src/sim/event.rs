@@ -129,6 +129,7 @@ impl Via {
 pub enum Message {
     Announcement { via: Via, said: Arc<Announcement> },
     Request { via: Via, request_id: u16, segment: u32, offset: u32 },
+    Subscribe { via: Via, request_id: u16, segment: u32 },
     Data { via: Via, request_id: u16, segment: u32, size: u32 },
     Completed { via: Via, request_id: u16, segment: u32 },
     Absent { via: Via, request_id: u16, segment: u32 },
@@ -148,6 +149,10 @@ impl Message {
             Command::Request { segment, request_id, offset } => {
                 let (segment, request_id) = small(segment, request_id);
                 Self::Request { via, request_id, segment, offset: offset as u32 }
+            }
+            Command::Subscribe { segment, request_id } => {
+                let (segment, request_id) = small(segment, request_id);
+                Self::Subscribe { via, request_id, segment }
             }
             Command::Data { segment, request_id, size } => {
                 let (segment, request_id) = small(segment, request_id);
@@ -173,6 +178,7 @@ impl Message {
         match self {
             Self::Announcement { via, .. }
             | Self::Request { via, .. }
+            | Self::Subscribe { via, .. }
             | Self::Data { via, .. }
             | Self::Completed { via, .. }
             | Self::Absent { via, .. }
@@ -187,6 +193,10 @@ impl Message {
             Self::Request { request_id, segment, offset, .. } => {
                 let (segment, request_id) = large(segment, request_id);
                 Command::Request { segment, request_id, offset: u64::from(offset) }
+            }
+            Self::Subscribe { request_id, segment, .. } => {
+                let (segment, request_id) = large(segment, request_id);
+                Command::Subscribe { segment, request_id }
             }
             Self::Data { request_id, segment, size, .. } => {
                 let (segment, request_id) = large(segment, request_id);

@@ -32,6 +32,13 @@ pub struct Upload {
     pub end: Option<u64>,
 }
 
+/// A segment that one side will send the other as soon as it gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    pub segment: SegmentId,
+    pub request_id: u64,
+}
+
 /// What a command from the peer means to the viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -39,6 +46,10 @@ pub enum Notice {
     Announced,
     /// The peer asks for a segment: [`Peer::upload`] says which.
     Requested,
+    /// The peer wants a segment as soon as we get it: [`Peer::subscriber`] says which.
+    Subscribed,
+    /// The peer sends `size` bytes, all there are, of the segment that we subscribed to.
+    Pushed { segment: SegmentId, size: u64 },
     /// The peer wants no more of what it asked for.
     Cancelled,
     /// The peer will send `size` bytes of what we asked for.
@@ -75,6 +86,10 @@ pub struct Peer {
     announced: bool,
     pub download: Option<Download>,
     pub upload: Option<Upload>,
+    /// Ours to the peer.
+    pub subscription: Option<Subscription>,
+    /// The peer's to us.
+    pub subscriber: Option<Subscription>,
     next_request_id: u64,
     /// Requests without progress since the last that worked.
     pub failures: u32,
@@ -101,6 +116,8 @@ impl Peer {
             announced: false,
             download: None,
             upload: None,
+            subscription: None,
+            subscriber: None,
             next_request_id: 0,
             failures: 0,
             refusals: 0,
@@ -163,10 +180,38 @@ impl Peer {
 
     /// Asks for `segment` from `offset` on.
     pub fn request(&mut self, segment: SegmentId, offset: u64) -> Command {
-        let request_id = self.next_request_id;
-        self.next_request_id = (request_id + 1) % REQUEST_IDS;
+        let request_id = self.new_request_id();
         self.download = Some(Download { segment, request_id, offset, size: None, received: 0 });
         Command::Request { segment, request_id, offset }
+    }
+
+    /// Asks for `segment` as soon as the peer gets it.
+    pub fn subscribe(&mut self, segment: SegmentId) -> Command {
+        let request_id = self.new_request_id();
+        self.subscription = Some(Subscription { segment, request_id });
+        Command::Subscribe { segment, request_id }
+    }
+
+    /// Takes back a subscription to `segment`.
+    pub fn unsubscribe(&mut self, segment: SegmentId) -> Option<Command> {
+        let Subscription { request_id, .. } = self.subscription.take_if(|ours| ours.segment == segment)?;
+        Some(Command::Cancel { segment, request_id })
+    }
+
+    /// Serves the peer's subscription with the `size` bytes of the segment, if nothing else is being served.
+    pub fn push(&mut self, size: u64) -> Option<Command> {
+        if self.upload.is_some() {
+            return None;
+        }
+        let Subscription { segment, request_id } = self.subscriber.take()?;
+        self.upload = Some(Upload { segment, request_id, next: 0, end: Some(size) });
+        Some(Command::Data { segment, request_id, size })
+    }
+
+    fn new_request_id(&mut self) -> u64 {
+        let request_id = self.next_request_id;
+        self.next_request_id = (request_id + 1) % REQUEST_IDS;
+        request_id
     }
 
     /// Gives up what was asked for. Bytes still on their way are dropped by [`Peer::payload`].
@@ -215,7 +260,12 @@ impl Peer {
                 self.upload = Some(Upload { segment, request_id, next: offset, end: None });
                 Notice::Requested
             }
-            Command::Cancel { request_id, .. } => {
+            Command::Subscribe { segment, request_id } => {
+                self.subscriber = Some(Subscription { segment, request_id });
+                Notice::Subscribed
+            }
+            Command::Cancel { segment, request_id } => {
+                self.subscriber.take_if(|theirs| *theirs == Subscription { segment, request_id });
                 if self.upload.is_some_and(|upload| upload.request_id == request_id) {
                     self.upload = None;
                 }
@@ -226,7 +276,21 @@ impl Peer {
                     d.size = Some(size);
                     Notice::Header { segment, offset: d.offset, size }
                 }
-                _ => Notice::Nothing,
+                // What was asked for meanwhile takes the place of what we subscribed to.
+                Some(_) => {
+                    self.subscription.take_if(|ours| *ours == Subscription { segment, request_id });
+                    Notice::Nothing
+                }
+                None => match self.subscription.take_if(|ours| *ours == Subscription { segment, request_id })
+                {
+                    Some(_) => {
+                        let download =
+                            Download { segment, request_id, offset: 0, size: Some(size), received: 0 };
+                        self.download = Some(download);
+                        Notice::Pushed { segment, size }
+                    }
+                    None => Notice::Nothing,
+                },
             },
             Command::Completed { segment, request_id } => match self.download {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
@@ -243,7 +307,10 @@ impl Peer {
                     self.download = None;
                     Notice::Absent { segment }
                 }
-                _ => Notice::Nothing,
+                _ => {
+                    self.subscription.take_if(|ours| *ours == Subscription { segment, request_id });
+                    Notice::Nothing
+                }
             },
         })
     }
@@ -344,6 +411,47 @@ mod tests {
         short.handle(Command::Data { segment: SEGMENT, request_id: r, size: 3 }).unwrap();
         let done = short.handle(Command::Completed { segment: SEGMENT, request_id: r });
         assert_eq!(done, Err(Violation::TooFewBytes));
+    }
+
+    #[test]
+    fn what_was_subscribed_to_comes_as_if_it_had_been_asked_for() {
+        let (mut ours, mut theirs) = (peer(), peer());
+        let asked = ours.subscribe(SEGMENT);
+        assert_eq!(theirs.handle(asked).unwrap(), Notice::Subscribed);
+        let header = theirs.push(3).expect("nothing else is served");
+        assert_eq!(ours.handle(header).unwrap(), Notice::Pushed { segment: SEGMENT, size: 3 });
+        assert_eq!(ours.payload(3).unwrap(), Some((SEGMENT, 0)));
+        let request_id = ours.download.expect("it runs").request_id;
+        let done = Command::Completed { segment: SEGMENT, request_id };
+        assert_eq!(ours.handle(done).unwrap(), Notice::Completed { segment: SEGMENT });
+        assert_eq!((ours.subscription, theirs.subscriber), (None, None));
+    }
+
+    #[test]
+    fn a_subscription_waits_for_what_is_being_served_and_can_be_taken_back() {
+        let (mut ours, mut theirs) = (peer(), peer());
+        theirs.handle(ours.request(SEGMENT, 0)).unwrap();
+        theirs.handle(ours.subscribe(SegmentId(8))).unwrap();
+        assert_eq!(theirs.push(3), None, "something else is served");
+        assert_eq!(ours.unsubscribe(SEGMENT), None, "that was asked for");
+        theirs.handle(ours.unsubscribe(SegmentId(8)).unwrap()).unwrap();
+        assert_eq!((theirs.subscriber, theirs.upload.is_some()), (None, true));
+    }
+
+    #[test]
+    fn what_nobody_subscribed_to_or_what_comes_too_late_is_ignored() {
+        let mut ours = peer();
+        let header = |request_id| Command::Data { segment: SEGMENT, request_id, size: 9 };
+        assert_eq!(ours.handle(header(0)).unwrap(), Notice::Nothing);
+        let Command::Subscribe { request_id, .. } = ours.subscribe(SEGMENT) else { panic!() };
+        ours.request(SegmentId(8), 0);
+        assert_eq!(ours.handle(header(request_id)).unwrap(), Notice::Nothing);
+        assert_eq!(ours.payload(9).unwrap(), None, "bytes of what gave way");
+        ours.subscribe(SegmentId(9));
+        let request_id = ours.subscription.unwrap().request_id;
+        let absent = Command::Absent { segment: SegmentId(9), request_id };
+        assert_eq!(ours.handle(absent).unwrap(), Notice::Nothing);
+        assert_eq!(ours.subscription, None);
     }
 
     #[test]

@@ -69,6 +69,23 @@ pub struct Situation {
     pub peer_expected: bool,
 }
 
+impl Situation {
+    /// What HTTP is expected to need at worst. Unmeasured HTTP is assumed to keep up with playback, just.
+    fn http_need(&self, http: &DeliveryEstimate) -> Duration {
+        http.pessimistic(self.missing).unwrap_or(self.duration)
+    }
+
+    /// Somebody is bringing it.
+    pub fn is_at_work(&self) -> bool {
+        self.peer_work.is_some() || self.http != HttpWork::None
+    }
+}
+
+/// The slack at which only HTTP can still be sure to bring a segment in time.
+pub fn last_call(policy: &Policy, http: &DeliveryEstimate, s: &Situation) -> Duration {
+    s.http_need(http) + policy.margin_of(s.first_slack)
+}
+
 /// What to do about a segment now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
@@ -109,8 +126,7 @@ pub fn decide(
     s: &Situation,
     seat: impl FnOnce() -> Seat,
 ) -> Choice {
-    // Unmeasured HTTP is assumed to keep up with playback, just.
-    let http_need = http.pessimistic(s.missing).unwrap_or(s.duration);
+    let http_need = s.http_need(http);
     let margin = policy.margin_of(s.first_slack);
     let last_call = http_need + margin;
     match s.http {

@@ -46,12 +46,18 @@ const GROWTH: f64 = 2.0;
 /// How much larger each wave of a large swarm is than all before it.
 const WAVE: f64 = 3.0;
 
+/// Viewers up to which no more are needed where there is no time for waves to step in: a segment that nobody is
+/// elected for is lost to such a swarm then, so the share of those must be as small as the share of viewers that
+/// fetch.
+const FEW_IN_TIME: f64 = 10.0;
+
 /// How many viewers of a swarm of `viewers` should fetch a segment, if it is to reach all within `time` when a
-/// hop takes `hop`.
-pub fn fetchers(viewers: u64, time: Duration, hop: Duration) -> f64 {
+/// hop takes `hop`, and word of it gets around in `word`.
+pub fn fetchers(viewers: u64, time: Duration, hop: Duration, word: Duration) -> f64 {
     let hops = (time.as_secs_f64() / hop.as_secs_f64().max(1e-3)).min(64.0);
     let enough = FEWEST + (viewers as f64 / FEW).max(1.0).log2();
-    enough.max(viewers as f64 / GROWTH.powf(hops))
+    let many = if time < 2 * word { 2.0 * (viewers as f64 / FEW_IN_TIME).max(1.0).ln() } else { 0.0 };
+    enough.max(many).max(viewers as f64 / GROWTH.powf(hops))
 }
 
 /// How long word of a segment takes to get around a swarm of `viewers` when it takes `hop` from one to the
@@ -61,6 +67,17 @@ pub fn spread(viewers: u64, hop: Duration) -> Duration {
     const REACH: f64 = 4.0;
     let hops = (viewers.max(2) as f64 / FEWEST).log(REACH).max(1.0);
     hop.mul_f64(hops)
+}
+
+/// Segments for which a viewer of a large swarm keeps its place: those who took a segment from it have subscribed
+/// to the next.
+const TERM: i64 = 64;
+
+/// The term that `segment` falls into for `me`. Terms of different viewers end at different segments, so that most
+/// of those who fetch go on.
+pub fn term(me: &PeerId, segment: SegmentId) -> i64 {
+    let shift = i64::from(election_score(&me.0, SegmentId(0))).rem_euclid(TERM);
+    segment.0.saturating_add(shift).div_euclid(TERM)
 }
 
 /// The seat of `me` for `segment`. `others` are the peers that take part in the election, and `fetchers` is how
@@ -89,6 +106,7 @@ pub fn seat<'a>(
     }
     // Who gives nothing is no candidate. A few neighbours say little, so they are not believed altogether.
     let candidates = viewers * (f64::from(electors) / sees as f64).clamp(0.2, 1.0);
+    let score = election_score(&me.0, SegmentId(term(me, segment)));
     let place = f64::from(score) / 2f64.powi(32) * candidates;
     if place < fetchers { Seat::Elected } else { Seat::Wave((place / fetchers).log(WAVE) as u32 + 1) }
 }
@@ -151,11 +169,18 @@ mod tests {
     fn a_large_swarm_elects_as_many_as_a_small_one_and_backs_them_up_in_growing_waves() {
         for viewers in [1_000u64, 20_000] {
             let ids = peers(viewers as u32);
+            // One of each term, or they would be the same.
             let segments = 50;
             let (mut elected, mut first_wave) = (0.0, 0.0);
             for segment in 0..segments {
                 for me in &ids {
-                    match seat(me, SegmentId(segment), ids.iter().take(15), Some((viewers, 15)), FEWEST) {
+                    match seat(
+                        me,
+                        SegmentId(segment * TERM),
+                        ids.iter().take(15),
+                        Some((viewers, 15)),
+                        FEWEST,
+                    ) {
                         Seat::Elected => elected += 1.0,
                         Seat::Wave(1) => first_wave += 1.0,
                         Seat::Wave(wave) => assert!(wave < 12),
@@ -178,7 +203,8 @@ mod tests {
         let mut elected = 0;
         for segment in 0..segments {
             for me in &ids {
-                let seat = seat(me, SegmentId(segment), ids.iter().take(8), Some((viewers, 15)), FEWEST);
+                let seat =
+                    seat(me, SegmentId(segment * TERM), ids.iter().take(8), Some((viewers, 15)), FEWEST);
                 elected += usize::from(seat == Seat::Elected);
             }
         }
@@ -196,11 +222,38 @@ mod tests {
     #[test]
     fn where_there_is_no_time_to_pass_it_on_more_fetch() {
         let hop = Duration::from_millis(200);
-        let at = |ms| fetchers(100_000, Duration::from_millis(ms), hop);
+        let word = Duration::from_millis(1000);
+        let at = |ms| fetchers(100_000, Duration::from_millis(ms), hop, word);
         assert!((FEWEST..4.0 * FEWEST).contains(&at(10_000)));
         assert_eq!(at(0), 100_000.0);
         assert!(at(400) > at(600) && at(600) > at(2000));
-        assert_eq!(fetchers(1_000, Duration::MAX, Duration::ZERO), FEWEST);
-        assert!(fetchers(1_000_000, Duration::MAX, Duration::ZERO) < 5.0 * FEWEST);
+        let in_time = |viewers| fetchers(viewers, Duration::MAX, Duration::ZERO, word);
+        assert_eq!(in_time(1_000), FEWEST);
+        assert!(in_time(1_000_000) < 5.0 * FEWEST);
+    }
+
+    #[test]
+    fn where_nobody_could_step_in_there_is_seldom_nobody_elected() {
+        let (hop, word) = (Duration::from_millis(100), Duration::from_secs(1));
+        for viewers in [100, 1_000, 100_000] {
+            let fetchers = fetchers(viewers, Duration::from_millis(1900), hop, word);
+            // The chance that there is none, as their number is Poisson's.
+            assert!((-fetchers).exp() <= fetchers / viewers as f64, "{fetchers} of {viewers}");
+            assert!(fetchers < 0.06 * viewers as f64, "{fetchers} of {viewers}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_a_large_swarm_is_kept_for_a_term_and_few_change_at_a_time() {
+        let ids = peers(1000);
+        let changes = |segment: i64| {
+            let changed = |me: &&PeerId| term(me, SegmentId(segment)) != term(me, SegmentId(segment + 1));
+            ids.iter().filter(changed).count()
+        };
+        for segment in -100..100 {
+            assert!(changes(segment) < 50, "{} at {segment}", changes(segment));
+        }
+        assert_eq!((0..TERM).map(changes).sum::<usize>(), ids.len(), "each once in a term");
+        assert!(ids.iter().all(|me| term(me, SegmentId(i64::MAX)) >= term(me, SegmentId(0))));
     }
 }

@@ -14,7 +14,7 @@ pub mod estimate;
 pub mod throughput;
 
 pub use adaptation::{Adaptation, Limits, Standing};
-pub use decision::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide};
-pub use election::{Seat, fetchers, seat, spread};
+pub use decision::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide, last_call};
+pub use election::{Seat, fetchers, seat, spread, term};
 pub use estimate::{DeliveryEstimate, RateMeter};
 pub use throughput::Throughput;

@@ -122,6 +122,7 @@ impl Viewer {
         let before = (holding.have, holding.trusted);
         let was_starving = holding.starving;
         let placement = holding.place_http(offset, len);
+        self.grown = true;
         let useful = before != (holding.have, holding.trusted);
         if let Some(work) = holding.http.as_mut().filter(|_| useful) {
             work.useful = true;
@@ -130,6 +131,9 @@ impl Viewer {
         self.counters.wasted_bytes += placement.wasted();
         if before.0 == 0 || was_starving {
             self.announce_soon(now);
+        }
+        if before.0 == 0 {
+            self.push_to_subscribers(now, segment);
         }
         self.leave_peer_behind(segment);
         self.complete_if_whole(now, segment);
@@ -223,9 +227,11 @@ impl Viewer {
     pub(super) fn complete_if_whole(&mut self, now: Instant, segment: SegmentId) {
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let whole = holding.total == Some(holding.have) && holding.state == State::Partial;
-        if !whole {
+        // What was pushed before our playlist has it is not looked at before that tells how.
+        if !whole || self.spec(segment).is_none() {
             return;
         }
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let all_trusted = holding.trusted == holding.have;
         let fetched_whole = holding.http.is_some_and(|work| Some(work.next) == holding.total);
         holding.state = State::Checking;

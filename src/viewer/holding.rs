@@ -66,6 +66,8 @@ pub struct Holding {
     pub state: State,
     /// Time until playback needed it when it was first wanted.
     pub first_slack: Duration,
+    /// When a free peer first offered it.
+    pub offered: Option<Instant>,
     /// Size of the segment; from a peer until the origin or the playlist has said it.
     pub total: Option<u64>,
     /// The origin or the playlist said `total`.
@@ -112,6 +114,7 @@ impl Holding {
         Self {
             state: State::Partial,
             first_slack,
+            offered: None,
             total: size,
             total_trusted: size.is_some(),
             have: 0,

@@ -11,7 +11,7 @@ impl Viewer {
         self.holdings.values().map(|h| h.have).sum()
     }
 
-    /// Drops what nobody needs, then what others need least, until the bound is kept.
+    /// Drops what nobody needs, and more if the bound is not kept.
     pub(super) fn trim(&mut self) {
         let Some(cursor) = self.cursor else { return };
         // What is wanted stays, though nothing is there yet: it knows since when.
@@ -26,6 +26,12 @@ impl Viewer {
         for id in gone {
             self.evict(id);
         }
+        self.keep_bound();
+    }
+
+    /// Drops what others need least, until no more is held than may be.
+    pub(super) fn keep_bound(&mut self) {
+        let Some(cursor) = self.cursor else { return };
         let mut memory = self.memory();
         while memory > self.config.max_memory {
             // Farthest behind first: whoever follows us is nearer than that. Then what is farthest ahead.

@@ -11,9 +11,12 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `planning` | which segments are wanted, and a pass of the switcher over them |
+//! | `seat` | our place among those who fetch for the swarm |
 //! | `fetches` | HTTP requests: their start, bytes, end and failures |
 //! | `peers` | channels and commands of peers, and the bytes they send |
 //! | `serving` | uploads and announcements |
+//! | `starting` | playback that stands still, and a swarm that is still forming |
+//! | `subscriptions` | standing requests for the next segment |
 //! | `edge` | when the next live segment is to be expected |
 //! | `news` | word of fresh segments that somebody brings |
 //! | `memory` | what is kept and what is dropped |
@@ -28,7 +31,10 @@ mod memory;
 mod news;
 mod peers;
 mod planning;
+mod seat;
 mod serving;
+mod starting;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 pub mod trace;
@@ -146,6 +152,10 @@ pub struct Viewer {
     counters: Counters,
     /// Something has changed since the last pass of the switcher.
     dirty: bool,
+    /// Bytes have come since the bound of the memory was last looked at.
+    grown: bool,
+    /// The newest segment that we fetched for the swarm because too few others did.
+    stepped_in: Option<SegmentId>,
     wake: Option<Instant>,
     actions: VecDeque<Action>,
 }
@@ -181,6 +191,8 @@ impl Viewer {
             reload_asked_at: None,
             counters: Counters::default(),
             dirty: false,
+            grown: false,
+            stepped_in: None,
             wake: None,
             actions: VecDeque::new(),
         }
@@ -285,6 +297,8 @@ impl Viewer {
                 self.plan(now);
                 self.watch_edge(now);
                 self.trim();
+            } else if std::mem::take(&mut self.grown) {
+                self.keep_bound();
             }
             self.announce(now);
             self.serve(now);

@@ -93,6 +93,8 @@ impl Viewer {
                 return;
             }
             Notice::Requested => self.answer_request(now, key),
+            Notice::Subscribed => self.take_subscriber(now, key),
+            Notice::Pushed { segment, size } => self.take_push(now, key, segment, size),
             Notice::Header { segment, offset, size } => {
                 // Only what brings the segment nearer is progress: a peer that talks much is still silent.
                 peer.last_progress = now;
@@ -106,7 +108,10 @@ impl Viewer {
                 peer.state.note_refusal(now, segment);
                 self.forget_transfer(key, segment, "cannot give it now");
             }
-            Notice::Cancelled => self.offer_again(now),
+            Notice::Cancelled => {
+                self.push_to(now, key);
+                self.offer_again(now);
+            }
             Notice::Nothing => return,
         }
         self.dirty = true;
@@ -146,16 +151,22 @@ impl Viewer {
             self.cancel_transfer(segment);
             return None;
         }
-        let news = holding.have == 0 || holding.starving;
+        let is_fresh = holding.have == 0;
+        let news = is_fresh || holding.starving;
         let from = Contributor { peer: key, relayed: transfer.relayed };
         let placement = holding.place_peer(from, offset, len);
+        self.grown = true;
         holding.trace.count_peer(len, placement.wasted());
         self.counters.wasted_bytes += placement.wasted();
         self.counters.peer_bytes += len - placement.wasted();
         if holding.total == Some(holding.have) {
             self.learn_from_transfer(now, key, segment);
         }
+        if is_fresh {
+            self.push_to_subscribers(now, segment);
+        }
         if is_first {
+            self.subscribe_after(segment, key);
             self.trace_first_bytes(now, segment, id);
         }
         if news {
@@ -177,7 +188,14 @@ impl Viewer {
         self.peers.iter().map(report).collect()
     }
 
-    fn take_header(&mut self, now: Instant, key: PeerKey, segment: SegmentId, offset: u64, size: u64) {
+    pub(super) fn take_header(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        segment: SegmentId,
+        offset: u64,
+        size: u64,
+    ) {
         let largest = self.config.max_memory / 4;
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let total = offset.saturating_add(size);

@@ -10,7 +10,7 @@ use super::holding::{Holding, HttpFetch, PeerTransfer, State};
 use super::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
 use crate::switcher::{
-    Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Seat, Situation, decide, fetchers, seat, spread,
+    Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Situation, decide, last_call, spread,
 };
 
 /// Segments that may come from peers at the same time.
@@ -18,15 +18,6 @@ const MAX_TRANSFERS: usize = 6;
 
 /// HTTP requests for segments at the same time. More would slow the one that is needed first.
 const MAX_FETCHES: usize = 2;
-
-/// A player may want so much before it shows anything; it does not wait for a swarm that is still forming.
-const PREROLL: Duration = Duration::from_secs(8);
-
-/// A swarm has formed for a viewer that has heard from so many peers.
-const ENOUGH_PEERS: u64 = 3;
-
-/// What a player that stands still waits for may take so long to come from peers.
-const PREROLL_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A peer that holds all of a segment and is silent for so long has failed.
 const SILENCE: Duration = Duration::from_millis(800);
@@ -37,6 +28,12 @@ const SILENCE_OF_RELAY: Duration = Duration::from_millis(1100);
 
 /// A swarm in which everybody is busy at first finds its order within this time.
 const ACQUAINTANCE: Duration = Duration::from_secs(45);
+
+/// What is needed so much later than a segment that is short of time is not begun beside it.
+const MUCH_LATER: Duration = Duration::from_secs(3);
+
+/// When it is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// An origin that is silent for so long is not waited for where a peer has the bytes.
 const HTTP_SILENCE: Duration = Duration::from_millis(1000);
@@ -79,7 +76,9 @@ impl Viewer {
     pub(super) fn plan(&mut self, now: Instant) {
         self.give_up_on_silent_peers(now);
         self.report_what_cannot_be_had(now);
+        self.watch_start(now);
         let policy = self.policy();
+        let mut pressed = None;
         for index in self.wanted() {
             let spec = self.segments[index];
             let slack = self.slack(now, &spec);
@@ -87,7 +86,21 @@ impl Viewer {
             if holding.state != State::Partial {
                 continue;
             }
-            let situation = self.situation(now, &spec, slack, &policy);
+            self.complete_if_whole(now, spec.id);
+            let mut situation = self.situation(now, &spec, slack, &policy);
+            if situation.peer_free {
+                self.be_patient(now, &spec, &mut situation);
+            }
+            let is_pressed = slack <= 2 * last_call(&policy, &self.http, &situation);
+            if is_pressed {
+                pressed.get_or_insert(slack);
+            } else if pressed.is_some_and(|first: Duration| slack >= first + MUCH_LATER)
+                && !situation.is_at_work()
+            {
+                // It would take from the line of what is needed first. Progress of that is an occasion to look again.
+                self.wake_at(now + LOOK_AGAIN);
+                continue;
+            }
             let choice = if self.config.download_from_peers {
                 decide(&policy, &self.http, &situation, || self.seat(now, &spec, &policy, &situation))
             } else if situation.http != HttpWork::None {
@@ -138,22 +151,6 @@ impl Viewer {
         Policy { margin, reserve, spread }
     }
 
-    fn is_waiting_for_swarm(&self) -> bool {
-        // A film is there as a whole: whoever has it may be among those who are met last, and there is time.
-        // Of a live stream, what the tracker counts is what there is to wait for.
-        let others = match self.swarm_size {
-            Some(2..) if !self.live => ENOUGH_PEERS,
-            Some(size) => size.saturating_sub(1).clamp(1, ENOUGH_PEERS),
-            None => 1,
-        };
-        self.swarm_forming && (self.heard_peers() as u64) < others
-    }
-
-    /// Peers that hold something, as far as they have said. One of which nobody knows it is not there yet.
-    fn heard_peers(&self) -> usize {
-        self.peers.values().filter(|peer| peer.state.frontier().is_some()).count()
-    }
-
     /// Time until playback needs a segment.
     pub(super) fn slack(&self, now: Instant, spec: &SegmentSpec) -> Duration {
         let position = match self.clock {
@@ -162,18 +159,7 @@ impl Viewer {
             None => self.origin,
         };
         let slack = spec.start.saturating_sub(position);
-        let stands = self.clock.is_none_or(|clock| !clock.playing);
-        if !stands || self.cursor != Some(spec.id) {
-            return slack;
-        }
-        // While playback stands still its position says little of when the next bytes are needed: a decoder
-        // may be waiting for them before anything can be shown. So the first seconds are urgent, and what
-        // follows becomes so.
-        if slack < PREROLL && self.swarm_forming && self.heard_peers() == 0 {
-            return Duration::ZERO;
-        }
-        let waited = self.cursor_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        slack.min(PREROLL_PATIENCE).saturating_sub(waited)
+        if self.stands() && self.cursor == Some(spec.id) { self.slack_at_rest(now, slack) } else { slack }
     }
 
     pub(super) fn size_guess(&self, spec: &SegmentSpec) -> u64 {
@@ -219,46 +205,6 @@ impl Viewer {
         }
     }
 
-    /// The slack from which on peers are asked for a segment. Who has nothing to give lets the others go first:
-    /// of a fresh segment there are few places to be had, and each that goes to a viewer who passes it on makes
-    /// more.
-    fn peers_from(
-        &self,
-        now: Instant,
-        spec: &SegmentSpec,
-        first_slack: Duration,
-        policy: &Policy,
-    ) -> Duration {
-        let is_fresh = self.live && self.segments.last().is_some_and(|newest| newest.id == spec.id);
-        if !is_fresh || self.sees_all() || self.can_give(now) {
-            return Duration::MAX;
-        }
-        first_slack.saturating_sub(policy.spread.min(first_slack / 4))
-    }
-
-    /// Our place among those who may fetch a segment for the swarm.
-    pub(super) fn seat(&self, now: Instant, spec: &SegmentSpec, policy: &Policy, s: &Situation) -> Seat {
-        if self.is_waiting_for_swarm() {
-            // There is no peer yet to fetch it for.
-            return Seat::Bystander;
-        }
-        if self.peers.is_empty() {
-            return Seat::Elected;
-        }
-        if !self.can_give(now) {
-            // It would be of use to nobody else.
-            return Seat::Bystander;
-        }
-        let peers = self.peers.values().map(|p| &p.state);
-        let electors = peers.filter(|p| p.is_elector(spec.id)).map(|p| &p.id);
-        // In a film the swarm is spread over the whole length: only who is near counts.
-        let viewers = self.swarm_size.filter(|_| self.live).map(|size| (size, self.peers.len()));
-        let need = self.http.pessimistic(s.missing).unwrap_or(s.duration) + policy.margin_of(s.first_slack);
-        let time = s.first_slack.saturating_sub(need);
-        let fetchers = fetchers(self.swarm_size.unwrap_or(0), time, self.hop);
-        seat(&self.config.peer_id, spec.name(), electors, viewers, fetchers)
-    }
-
     /// The peer to ask for more of a segment: free, and holding more of it than we do.
     ///
     /// A fast one is likelier to be taken, but not sure: the fastest would be asked by everybody. By hash, so
@@ -290,6 +236,7 @@ impl Viewer {
 
     fn ask_peer(&mut self, now: Instant, segment: SegmentId) {
         let Some(key) = self.best_peer(now, segment) else { return };
+        self.unsubscribe(segment);
         self.trace_ask_peer(now, segment, key);
         let (Some(peer), Some(holding)) = (self.peers.get_mut(&key), self.holdings.get_mut(&segment)) else {
             return;
@@ -327,9 +274,11 @@ impl Viewer {
             self.wake_at(at);
             return;
         }
+        let offset = holding.have;
+        self.unsubscribe(spec.id);
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
-        let offset = holding.have;
+        let Some(holding) = self.holdings.get_mut(&spec.id) else { return };
         holding.http = Some(HttpFetch {
             fetch,
             next: offset,
@@ -339,6 +288,7 @@ impl Viewer {
             received: 0,
             useful: false,
         });
+        self.note_step_in(spec.id, reason);
         match reason {
             Reason::Elected => self.counters.elected += 1,
             Reason::Backup => self.counters.backups += 1,

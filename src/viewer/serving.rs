@@ -50,7 +50,7 @@ impl Viewer {
         HEADROOM * self.stream_rate()
     }
 
-    fn upload_slots(&self, now: Instant) -> usize {
+    pub(super) fn upload_slots(&self, now: Instant) -> usize {
         let need = self.child_rate();
         let allowed =
             self.config.max_upload_rate.map_or(usize::MAX, |max| (max as f64 / need).max(1.0) as usize);
@@ -58,7 +58,7 @@ impl Viewer {
     }
 
     /// How much of a segment may be given away now, and its size.
-    fn servable(&self, segment: SegmentId) -> Option<(u64, u64)> {
+    pub(super) fn servable(&self, segment: SegmentId) -> Option<(u64, u64)> {
         let holding = self.holdings.get(&segment).filter(|_| self.config.upload_to_peers)?;
         let total = holding.total?;
         holding.is_passed_on().then_some((holding.have, total))
@@ -182,6 +182,7 @@ impl Viewer {
             peer.state.upload = None;
             let command = Command::Completed { segment, request_id };
             self.actions.push_back(Action::Command { peer: key, command });
+            self.push_to(now, key);
             self.offer_again(now);
         }
         Served::Bytes(wanted)

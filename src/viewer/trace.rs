@@ -129,6 +129,20 @@ impl Viewer {
         tell!(segment, "asking peer {}, which holds {held}, from byte {have}; {left}", peer.state.id);
     }
 
+    pub(super) fn trace_push(&self, now: Instant, segment: SegmentId, key: PeerKey) {
+        if !is_on() {
+            return;
+        }
+        if let Some(peer) = self.peers.get(&key) {
+            let left = self.time_left(now, segment);
+            tell!(
+                segment,
+                "peer {} sends it, whom we had asked for it before it was there; {left}",
+                peer.state.id
+            );
+        }
+    }
+
     pub(super) fn trace_ask_http(&self, now: Instant, segment: SegmentId, offset: u64, reason: Reason) {
         if !is_on() {
             return;

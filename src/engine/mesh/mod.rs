@@ -266,7 +266,8 @@ impl Mesh {
                 Err(error) => log::warn!(target: "p2phls-swarm", "no offer could be made: {error}"),
             }
         }
-        let extras = Extras { traffic: self.traffic, ..Extras::default() };
+        let links = self.links.len() + self.connecting;
+        let extras = Extras { links: u32::try_from(links).ok(), traffic: self.traffic, ..Extras::default() };
         if let Err(error) = self.trackers[tracker].announce(announced, extras) {
             log::debug!(target: "p2phls-swarm", "announce not sent to tracker {tracker}: {error}");
         }

@@ -91,8 +91,6 @@ impl Names {
 
     /// The name of a segment and that of the one after it, if that is as far away as this is long.
     pub fn of(&self, placed: &PlacedSegment) -> Option<(SegmentId, SegmentId)> {
-        /// What rounding takes away.
-        const ROUNDING: f64 = 1e-6;
         let time = placed.segment.time?;
         let next = identity::number_at(time + placed.segment.duration.as_secs_f64() + ROUNDING);
         Some((SegmentId(identity::number_at(time)), SegmentId(next)))
@@ -100,8 +98,13 @@ impl Names {
 
     fn name(&self, number: SegmentId) -> Option<SegmentId> {
         let at = self.known.partition_point(|known| known.number < number.0);
-        let known = self.known.get(at).filter(|known| known.number == number.0 && known.shared)?;
-        Some(SegmentId(known.name))
+        if let Some(known) = self.known.get(at) {
+            return (known.number == number.0 && known.shared).then_some(SegmentId(known.name));
+        }
+        // What is asked for before it is there.
+        let (newest, time, duration) = self.newest.filter(|_| self.live)?;
+        let ahead = number.0.checked_sub(newest).filter(|ahead| (1..=BEYOND).contains(ahead))?;
+        Some(SegmentId(identity::number_at(time + duration * ahead as f64 + ROUNDING)))
     }
 
     fn number(&self, name: SegmentId) -> Option<SegmentId> {
@@ -155,6 +158,9 @@ impl Names {
             Command::Request { segment, request_id, offset } => {
                 Command::Request { segment: of(segment)?, request_id, offset }
             }
+            Command::Subscribe { segment, request_id } => {
+                Command::Subscribe { segment: of(segment)?, request_id }
+            }
             Command::Data { segment, request_id, size } => {
                 Command::Data { segment: of(segment)?, request_id, size }
             }
@@ -166,6 +172,9 @@ impl Names {
         })
     }
 }
+
+/// Seconds that rounding may have taken from a time.
+const ROUNDING: f64 = 1e-6;
 
 /// Seconds that a name stands for.
 const HALF: f64 = identity::NUMBER_SECONDS;
@@ -252,6 +261,7 @@ mod tests {
     fn what_is_not_listed_yet_is_taken_by_its_time() {
         let (mut names, mut timeline) = names(50, &[96.0, 97.92, 99.84], true);
         // 101.76 s, 103.68 s and 105.6 s.
+        assert_eq!(names.written(announcement(&[53, 54, 55])), Some(announcement(&[203, 207, 211])));
         assert_eq!(names.read(announcement(&[203, 207, 211])), Some(announcement(&[53, 54, 55])));
         assert_eq!(names.read(announcement(&[i64::MAX, i64::MIN])), Some(announcement(&[])));
         let Command::Announcement(said) = announcement(&[199, 203]) else { panic!() };

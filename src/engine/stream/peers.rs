@@ -118,7 +118,9 @@ impl Stream {
             self.said.insert(key, said.clone());
         }
         let asked = match command {
-            Command::Request { segment, request_id, .. } => Some(Command::Absent { segment, request_id }),
+            Command::Request { segment, request_id, .. } | Command::Subscribe { segment, request_id } => {
+                Some(Command::Absent { segment, request_id })
+            }
             _ => None,
         };
         match (self.names.read(command), asked) {

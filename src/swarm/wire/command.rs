@@ -58,6 +58,9 @@ pub enum Command {
         /// Bytes that the asker has already \[`b`\].
         offset: u64,
     },
+    /// Asks for a segment as soon as the peer gets it: a request that waits \[`w`\]. Ours alone. It takes the place
+    /// of another such, but not of a request that is being served.
+    Subscribe { segment: SegmentId, request_id: u64 },
     /// The header before a segment's bytes.
     Data {
         segment: SegmentId,
@@ -86,6 +89,9 @@ impl Command {
             Self::Request { segment, request_id, offset } => {
                 let body = body.kind(REQUEST).segment(segment).number(b'r', *request_id);
                 if *offset > 0 { body.number(b'b', *offset) } else { body }
+            }
+            Self::Subscribe { segment, request_id } => {
+                body.kind(REQUEST).segment(segment).number(b'r', *request_id).number(b'w', 1)
             }
             Self::Data { segment, request_id, size } => {
                 body.kind(DATA).segment(segment).number(b's', *size).number(b'r', *request_id)
@@ -120,6 +126,9 @@ impl Command {
         }
         let (segment, request_id) = (fields.segment(b'i')?, fields.number(b'r')?);
         Ok(Some(match *kind {
+            REQUEST if fields.optional_number(b'w').is_ok_and(|waits| waits > Some(0)) => {
+                Self::Subscribe { segment, request_id }
+            }
             REQUEST => {
                 Self::Request { segment, request_id, offset: fields.optional_number(b'b')?.unwrap_or(0) }
             }

@@ -14,7 +14,7 @@ pub(super) struct Fields<'a> {
 }
 
 /// Browsers read fields into an object whose `c` is the command's type: no field may have that name.
-const NAMES: [u8; 8] = *b"lphnirbs";
+const NAMES: [u8; 9] = *b"lphnirbsw";
 
 impl<'a> Fields<'a> {
     pub fn read(mut input: &'a [u8]) -> Result<Self, WireError> {

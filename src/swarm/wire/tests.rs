@@ -250,6 +250,7 @@ fn command() -> impl Strategy<Value = Command> {
             request_id,
             size
         }),
+        (segment(), number()).prop_map(|(segment, request_id)| Command::Subscribe { segment, request_id }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Completed { segment, request_id }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Absent { segment, request_id }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Cancel { segment, request_id }),

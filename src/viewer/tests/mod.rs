@@ -4,6 +4,7 @@
 
 mod news;
 mod origins;
+mod subscriptions;
 mod uploads;
 mod world;
 
