@@ -9,6 +9,7 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
+use common::dash::{DASH, files};
 use common::origin::{Fault, Origin};
 use common::player::{Consumer, Player, keep_bytes};
 use common::variants::{DURATION, VARIANTS, segments};
@@ -52,7 +53,7 @@ fn assert_whole(player: &Player) {
 /// Goes up, down and up again as the line allows.
 fn up_and_down(origin: &Origin, player: &Player) {
     let bandwidth = || player.stat("variant-bandwidth");
-    player.wait_until("the richest variant", 20, || bandwidth() > 1_500_000);
+    player.wait_until("the richest variant", 20, || bandwidth() >= 1_500_000);
     player.wait_until("a full buffer", 20, || player.stat("buffer-level") > 8_000_000_000);
     origin.set_rate(NARROW);
     player.wait_until("the leanest one", 40, || bandwidth() < 400_000);
@@ -93,6 +94,32 @@ fn fragmented_mp4_changes_without_a_seam() {
     up_and_down(&origin, &player);
     wait_for_end(&player);
     assert_whole(&player);
+}
+
+/// The representations of a DASH set, video alone.
+#[test]
+fn representations_change_without_a_seam() {
+    let origin = Origin::serve(&DASH);
+    origin.set_rate(WIDE);
+    let (player, bytes) = player(Consumer::Playbin3, &origin.url("variants/m.mpd"));
+    up_and_down(&origin, &player);
+    wait_for_end(&player);
+    assert_whole(&player);
+
+    let place = DASH.join("variants");
+    let of = |part: &str| [0, 1, 2].map(|n| files(&place, &format!("{part}-stream{n}")));
+    let (inits, media) = (of("init"), of("chunk"));
+    let bytes = bytes.lock().unwrap();
+    let (mut rest, mut changes, mut variant) = (&bytes[..], 0, 0);
+    for n in 0..media[0].len() {
+        if let Some(next) = inits.iter().position(|init| rest.starts_with(&init[0])) {
+            (rest, variant, changes) = (&rest[inits[next][0].len()..], next, changes + 1);
+        }
+        rest =
+            rest.strip_prefix(&media[variant][n][..]).unwrap_or_else(|| panic!("segment {n} of {variant}"));
+    }
+    assert!(rest.is_empty(), "{} bytes too many", rest.len());
+    assert_eq!(changes - 1, player.stat("variant-switches"));
 }
 
 /// A seek comes while a switch is under way or has been done: it lands where it should.

@@ -37,10 +37,10 @@ pub static DASH: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// Bits a second of the variants.
-pub const BITRATES: [u32; 3] = [200_000, 600_000, 1_500_000];
+const BITRATES: [u32; 3] = [200_000, 600_000, 1_500_000];
 
 /// Seconds that the variants last.
-pub const VARIANTS_DURATION: u64 = 60;
+const VARIANTS_DURATION: u64 = 60;
 
 fn ffmpeg(place: &Path, options: &[&str]) {
     fs::create_dir_all(place).expect("a directory");
