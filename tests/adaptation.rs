@@ -111,12 +111,13 @@ fn representations_change_without_a_seam() {
     let (inits, media) = (of("init"), of("chunk"));
     let bytes = bytes.lock().unwrap();
     let (mut rest, mut changes, mut variant) = (&bytes[..], 0, 0);
-    for n in 0..media[0].len() {
+    let count = media[0].len();
+    for n in 0..count {
         if let Some(next) = inits.iter().position(|init| rest.starts_with(&init[0])) {
             (rest, variant, changes) = (&rest[inits[next][0].len()..], next, changes + 1);
         }
-        rest =
-            rest.strip_prefix(&media[variant][n][..]).unwrap_or_else(|| panic!("segment {n} of {variant}"));
+        let segment = &media[variant][n];
+        rest = rest.strip_prefix(&segment[..]).unwrap_or_else(|| panic!("segment {n} of {variant}"));
     }
     assert!(rest.is_empty(), "{} bytes too many", rest.len());
     assert_eq!(changes - 1, player.stat("variant-switches"));

@@ -13,6 +13,7 @@ use common::encrypted::{ENCRYPTED, plain};
 use common::live::live_origin;
 use common::media::STREAMS;
 use common::origin::{Fault, Origin};
+use common::renditions::{self, RENDITIONS};
 use common::tracker::Tracker;
 use common::variants::VARIANTS;
 use common::viewer::{Viewer, assert_same_bytes, origin_bytes, sum, wait_for};
@@ -105,6 +106,34 @@ fn viewers_who_change_to_the_same_variant_meet_there() {
     wait_for("some of it from the other", 60, &viewers, || viewers[1].stat("peer-bytes") > 500_000);
     assert_eq!((sum(&viewers, "stalls"), sum(&viewers, "rejected-bytes")), (0, 0));
     assert_eq!(viewers[1].stat("variant-switches"), 1);
+}
+
+/// Sound in a playlist of its own has a swarm of its own, and comes from the same viewers.
+#[test]
+fn viewers_share_picture_and_sound() {
+    let origin = Origin::serve(&RENDITIONS);
+    let tracker = Tracker::start();
+    let url = origin.url("ts.m3u8");
+    let mut viewers = vec![Viewer::start(&url, &tracker.url)];
+    wait_for("a lead", 30, &viewers, || viewers[0].stat("buffer-level") > 20_000_000_000);
+    let asked = |language: &str| {
+        let of = format!("/ts/{language}/seg");
+        origin.requests().iter().filter(|(path, _)| path.starts_with(&of)).count()
+    };
+    let (picture, sound) = (asked("video"), asked("en"));
+    viewers.push(Viewer::start(&url, &tracker.url));
+    wait_for("a link in each swarm", 30, &viewers, || viewers.iter().all(|viewer| viewer.peers() == 2));
+    wait_for("the end", 60, &viewers, || {
+        viewers[1].stat("buffer-level") == 0 && viewers[1].received() > 500_000
+            || viewers[1].player.video.times().len() as u64 >= (renditions::DURATION - 2) * 25
+    });
+    let efficiency: f64 = viewers[1].player.source().property("peer-efficiency");
+    assert!(efficiency > 0.5, "{efficiency:.2}");
+    // Of both: neither was asked for again as often as there are segments.
+    let segments = (renditions::DURATION / renditions::SEGMENT) as usize;
+    assert!(asked("video") - picture < segments, "{} of {segments}", asked("video") - picture);
+    assert!(asked("en") - sound < segments, "{} of {segments}", asked("en") - sound);
+    assert_eq!((sum(&viewers, "stalls"), sum(&viewers, "rejected-bytes")), (0, 0));
 }
 
 #[test]

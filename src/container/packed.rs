@@ -44,6 +44,37 @@ pub fn head(start: &[u8]) -> Option<Head> {
     }
 }
 
+/// What a frame of an elementary audio stream is coded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// AAC in ADTS.
+    Aac,
+    /// MPEG audio, of this layer.
+    Mpeg(u8),
+    Ac3,
+    Eac3,
+}
+
+impl Codec {
+    /// Tells from the first bytes of a frame; six are enough. None: none of these, or too few bytes.
+    pub fn of(frame: &[u8]) -> Option<Self> {
+        match frame {
+            [0xff, second, ..] if second & 0xf6 == 0xf0 => Some(Self::Aac),
+            [0xff, second, ..] if second & 0xe0 == 0xe0 => match second >> 1 & 3 {
+                0 => None,
+                layer => Some(Self::Mpeg(4 - layer)),
+            },
+            // Bit stream identification: up to 10 for AC-3, up to 16 for what came after it.
+            [0x0b, 0x77, _, _, _, sixth, ..] => match sixth >> 3 {
+                0..=10 => Some(Self::Ac3),
+                11..=16 => Some(Self::Eac3),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 /// The header of a tag.
 struct Tag {
     /// Bytes between header and footer.
@@ -166,6 +197,22 @@ mod tests {
         assert_eq!(head(&padded), found(padded.len() - 1, None));
         let broken = [tag(4, 0, b"PRIV\0\0\x7f\x7f\0\0x"), vec![0xff]].concat();
         assert_eq!(head(&broken), found(broken.len() - 1, None));
+    }
+
+    #[test]
+    fn tells_codecs_apart() {
+        for (frame, codec) in [
+            (&b"\xff\xf1\x50\x80\0\0"[..], Some(Codec::Aac)),
+            (b"\xff\xf9\x50\x80\0\0", Some(Codec::Aac)),
+            (b"\xff\xfb\x90\x64\0\0", Some(Codec::Mpeg(3))),
+            (b"\xff\xfd\x90\x64\0\0", Some(Codec::Mpeg(2))),
+            (b"\x0b\x77\0\0\0\x40", Some(Codec::Ac3)),
+            (b"\x0b\x77\0\0\0\x80", Some(Codec::Eac3)),
+            (b"\x0b\x77", None),
+            (b"RIFF\0\0", None),
+        ] {
+            assert_eq!(Codec::of(frame), codec, "{frame:x?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,29 @@ const PCR_PER_PTS: u64 = 300;
 /// Both clocks wrap when 33 bits of PTS are used up.
 const PTS_WRAP: u64 = 1 << 33;
 
+/// Nanoseconds after which MPEG-2 timestamps begin anew.
+pub const WRAP: i64 = (PTS_WRAP * 100_000 / 9) as i64;
+
+/// What an elementary stream carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    Video,
+    Audio,
+    /// Subtitles, metadata, or unknown here.
+    Other,
+}
+
+/// A stream of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elementary {
+    /// Number of the program.
+    pub program: u16,
+    pub pid: u16,
+    /// As the program table has it.
+    pub stream_type: u8,
+    pub kind: StreamKind,
+}
+
 /// Where a segment's media begins on its own clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
@@ -46,6 +69,12 @@ impl Timing {
         let ticks = wrapped_difference(pts * PCR_PER_PTS, pcr, PTS_WRAP * PCR_PER_PTS);
         // 27 MHz: 1000 ns are 27 ticks. The span is 13 hours at most and fits.
         Some(ticks * 1_000 / 27)
+    }
+
+    /// The first timestamp in nanoseconds; it wraps every [`WRAP`].
+    pub fn start(&self) -> Option<i64> {
+        // 90 kHz: 9 ticks are 100 us.
+        Some((self.first_pts? * 100_000 / 9) as i64)
     }
 
     /// The time to put on the segment's first buffer so that its first frame comes out at
@@ -108,6 +137,11 @@ impl Scanner {
     /// known, the segment has ended, or [`SCAN_LIMIT`] bytes have shown nothing more.
     pub fn settled(&self) -> bool {
         self.settled
+    }
+
+    /// The streams of the program; None before its table has come.
+    pub fn streams(&self) -> Option<&[Elementary]> {
+        self.program.as_ref().map(|program| program.streams.as_slice())
     }
 
     /// What is known so far.

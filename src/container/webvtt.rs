@@ -59,6 +59,15 @@ impl TimestampMap {
     }
 }
 
+/// When the first cue of a segment begins, on the clock of its cues.
+pub fn first_cue(segment: &[u8]) -> Option<Duration> {
+    let mut lines = segment.split(|byte| matches!(byte, b'\r' | b'\n'));
+    lines.find_map(|line| {
+        let (start, _) = str::from_utf8(line).ok()?.split_once("-->")?;
+        cue_time(start.trim())
+    })
+}
+
 /// `LOCAL:00:00:00.000,MPEGTS:900000` in either order.
 fn parse(text: &str) -> Option<TimestampMap> {
     let (mut mpegts, mut local) = (None, None);
@@ -121,6 +130,17 @@ mod tests {
         assert_eq!(read("WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:01.500,MPE"), None);
         assert_eq!(read(""), None);
         assert_eq!(read(&"WEBVTT ".repeat(1_000)), Some(TimestampMap::default()));
+    }
+
+    #[test]
+    fn finds_the_first_cue() {
+        let first = |text: &str| first_cue(text.as_bytes());
+        assert_eq!(
+            first("WEBVTT\n\n1\n00:00:02.500 --> 00:00:03.000\nx\n"),
+            Some(Duration::from_millis(2_500))
+        );
+        assert_eq!(first("WEBVTT\r\r01:02.003 --> 01:03.000 line:0\rx"), Some(Duration::from_millis(62_003)));
+        assert_eq!(first("WEBVTT\n\nNOTE -->\n"), None);
     }
 
     #[test]

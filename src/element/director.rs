@@ -20,7 +20,7 @@ use super::log::CAT;
 use super::metadata;
 use super::run::Run;
 use super::stats;
-use crate::engine::{Event, Stats};
+use crate::engine::{Event, Stats, TrackKind};
 
 /// How often playback is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,6 +31,8 @@ const NOTIFY: Duration = Duration::from_secs(1);
 /// What the thread is woken by.
 pub enum Message {
     Event(Event),
+    /// What is played was chosen by the event with this number.
+    Selected(gst::Seqnum),
     Stop,
 }
 
@@ -73,6 +75,11 @@ impl Director {
         loop {
             match messages.recv_timeout(tick.saturating_duration_since(Instant::now())) {
                 Ok(Message::Event(event)) => self.handle(event),
+                Ok(Message::Selected(seqnum)) => {
+                    if let Some(message) = self.run.selected_message(seqnum) {
+                        self.post(|_| message);
+                    }
+                }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     tick = Instant::now() + TICK;
@@ -90,12 +97,12 @@ impl Director {
     fn handle(&mut self, event: Event) {
         let Some(element) = self.run.element.upgrade() else { return };
         match event {
-            Event::Ready { tracks, duration } => {
+            Event::Ready { tracks, captions, duration } => {
                 gst::info!(CAT, obj = element, "{} tracks, duration {duration:?}", tracks.len());
                 self.ready = true;
                 let run = self.run.clone();
                 let expose = move || {
-                    if let Err(error) = expose(&run, tracks) {
+                    if let Err(error) = expose(&run, tracks, &captions) {
                         error.post(&run);
                     }
                 };
@@ -153,7 +160,10 @@ impl Director {
     fn observe(&self) -> Option<Observation> {
         let element = self.run.element.upgrade()?;
         let playback = self.run.timeline.playback(&element)?;
-        let snapshots: Vec<_> = self.run.tracks().iter().map(|track| track.progress.snapshot()).collect();
+        // Playback does not wait for subtitles.
+        let tracks = self.run.tracks();
+        let needed = tracks.iter().filter(|track| track.kind != TrackKind::Subtitles);
+        let snapshots: Vec<_> = needed.map(|track| track.progress.snapshot()).collect();
         let open: Vec<_> = snapshots.iter().filter(|track| !track.ended).collect();
         Some(Observation {
             position: playback.position,

@@ -6,7 +6,8 @@
 //! for each pad. It pushes container bytes in TIME segments and leaves demuxing to whatever
 //! follows. Reading order: [`source`] is the class, [`run`] one playback, [`pad`] one track of
 //! it, [`placement`] how bytes get their place in time, [`director`] the thread that listens to
-//! the session and talks to the application.
+//! the session and talks to the application. With several tracks, [`streams`] is what players are told of them, and
+//! [`sync`] what keeps them together.
 //!
 //! # Errors
 //!
@@ -30,6 +31,7 @@
 
 pub mod buffering;
 pub mod clock;
+pub mod contents;
 pub mod director;
 pub mod errors;
 pub mod expose;
@@ -46,6 +48,9 @@ pub mod seek;
 pub mod settings;
 pub mod source;
 pub mod stats;
+pub mod streams;
+pub mod sync;
+pub mod tags;
 pub mod timing;
 pub mod uri;
 

@@ -3,6 +3,7 @@
 //! A track's pad and the thread that pushes its bytes.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -12,14 +13,19 @@ use super::log::CAT;
 use super::placement::{Output, Placement};
 use super::probe::Probed;
 use super::progress::Progress;
+use super::sync::SharedClock;
 use crate::container::Kind;
-use crate::engine::{Item, TrackReader};
+use crate::engine::{Item, TrackKind, TrackReader};
 
 /// One track as GStreamer sees it.
 pub struct Track {
+    pub kind: TrackKind,
     pub pad: gst::Pad,
     pub reader: Arc<TrackReader>,
     pub progress: Progress,
+    shared: Arc<SharedClock>,
+    /// Downstream may have another segment than it was told.
+    renew: AtomicBool,
     /// The streaming thread's own; others touch it only while that thread stands still.
     work: Mutex<Work>,
 }
@@ -31,6 +37,9 @@ struct Work {
     stop: Option<gst::ClockTime>,
     /// Of the seek that the track plays by; events carry it so that applications can tell.
     seqnum: gst::Seqnum,
+    /// Of what is played from the next segment on, and of the segment in work until they are pushed.
+    tags: Option<gst::TagList>,
+    due: Option<gst::TagList>,
 }
 
 /// Whether the streaming thread goes on.
@@ -43,19 +52,32 @@ enum Next {
 impl Track {
     /// `pad` is active and has its sticky events; `timeline` is the segment to play.
     pub fn new(
+        kind: TrackKind,
         pad: gst::Pad,
         reader: Arc<TrackReader>,
         probed: Probed,
         timeline: Segment,
         seqnum: gst::Seqnum,
+        shared: Arc<SharedClock>,
     ) -> Self {
+        let leads = kind == TrackKind::Main;
         let work = Work {
             stop: timeline.stop(),
-            placement: Placement::new(probed.kind, timeline),
+            placement: Placement::new(probed.kind, timeline, shared.clone(), leads),
             probed: probed.items,
             seqnum,
+            tags: None,
+            due: None,
         };
-        Self { pad, reader, progress: Progress::default(), work: Mutex::new(work) }
+        Self {
+            kind,
+            pad,
+            reader,
+            progress: Progress::default(),
+            shared,
+            renew: AtomicBool::new(false),
+            work: Mutex::new(work),
+        }
     }
 
     /// Begins anew after a seek; the streaming thread stands still.
@@ -88,15 +110,31 @@ impl Track {
         }
     }
 
+    /// What is played from the next segment on is described by these.
+    pub fn set_tags(&self, tags: Option<gst::TagList>) {
+        self.work.lock().unwrap().tags = tags;
+    }
+
+    /// Tells downstream again which time is which, with the next segment of the playlist.
+    pub fn renew_segment(&self) {
+        self.renew.store(true, Ordering::Relaxed);
+    }
+
+    /// Wakes the streaming thread, whatever it waits for; it pauses.
+    pub fn interrupt(&self) {
+        self.reader.interrupt();
+        self.shared.wake();
+    }
+
     /// Makes the streaming thread push end-of-stream instead of what it would read next.
     pub fn finish(&self) {
         self.progress.finish();
-        self.reader.interrupt();
+        self.interrupt();
     }
 
     /// Ends the streaming thread for good.
     pub fn stop(&self) {
-        self.reader.interrupt();
+        self.interrupt();
         // Downstream may hold the thread inside a push for as long as it likes. Only then: a flush
         // would also throw away what a finished track has left in queues downstream.
         let stuck = self.progress.stop();
@@ -122,10 +160,22 @@ impl Track {
             return if self.progress.finishing() { self.end() } else { Next::Pause };
         };
 
-        let (outputs, eos, seqnum) = self.work.lock().unwrap().place(&item);
+        self.wait_for_clock(&item);
+        let renew = matches!(item, Item::Start(_)) && self.renew.swap(false, Ordering::Relaxed);
+        let (outputs, eos, seqnum) = {
+            let mut work = self.work.lock().unwrap();
+            if renew {
+                work.placement.renew_segment();
+            }
+            work.place(&item)
+        };
         for output in outputs {
             let event = match output {
                 Output::Segment(segment) => gst::event::Segment::builder(&segment).seqnum(seqnum).build(),
+                Output::Tags(tags) => gst::event::Tag::builder(tags).seqnum(seqnum).build(),
+                Output::Gap(start, duration) => {
+                    gst::event::Gap::builder(start).duration(duration).seqnum(seqnum).build()
+                }
                 Output::Buffer(buffer) => {
                     let Some(result) = self.progress.pushing(|| self.pad.push(buffer)) else {
                         return Next::Pause;
@@ -148,7 +198,21 @@ impl Track {
         if eos { self.end() } else { Next::Again }
     }
 
+    /// The main track says first where its clock is.
+    fn wait_for_clock(&self, item: &Item) {
+        let Item::Start(start) = item else { return };
+        let waits = self.work.lock().unwrap().placement.needs_clock(start);
+        if waits {
+            let position = i64::try_from(start.position.as_nanos()).unwrap_or(i64::MAX);
+            let sequence = start.discontinuity_sequence;
+            self.progress.waiting(|| self.shared.wait(sequence, position, || self.reader.is_interrupted()));
+        }
+    }
+
     fn end(&self) -> Next {
+        if self.kind == TrackKind::Main {
+            self.shared.finish();
+        }
         let seqnum = self.work.lock().unwrap().seqnum;
         gst::debug!(CAT, obj = self.pad, "Pushing end-of-stream");
         self.progress.ended();
@@ -167,7 +231,13 @@ impl Work {
                 self.placement.end(&mut outputs);
                 eos = true;
             }
-            Item::Start(start) => self.placement.start(start.clone(), &mut outputs),
+            Item::Start(start) => {
+                self.placement.start(start.clone(), &mut outputs);
+                self.due = self.tags.take().or_else(|| self.due.take());
+            }
+            Item::Gap { position, duration } => {
+                self.placement.gap(clock_time(*position), clock_time(*duration), &mut outputs);
+            }
             Item::Data(bytes) => self.placement.data(bytes.clone(), &mut outputs),
             Item::End => self.placement.end(&mut outputs),
             Item::Eos => {
@@ -175,11 +245,17 @@ impl Work {
                 eos = true;
             }
         }
+        // Tags come after the segment event that says where they belong.
+        if let Some(first) = outputs.iter().position(|output| matches!(output, Output::Buffer(_)))
+            && let Some(tags) = self.due.take()
+        {
+            outputs.insert(first, Output::Tags(tags));
+        }
         (outputs, eos, self.seqnum)
     }
 }
 
-/// The caps by which demuxers are found; None for a container that this element cannot place.
+/// The caps by which demuxers are found; None where the container alone does not tell.
 pub fn caps(kind: Kind) -> Option<gst::Caps> {
     match kind {
         Kind::MpegTs => {
@@ -189,6 +265,8 @@ pub fn caps(kind: Kind) -> Option<gst::Caps> {
         Kind::FragmentedMp4 => {
             Some(gst::Caps::builder("video/quicktime").field("variant", "iso-fragmented").build())
         }
-        Kind::PackedAudio | Kind::WebVtt | Kind::Unknown => None,
+        Kind::WebVtt => Some(gst::Caps::new_empty_simple("application/x-subtitle-vtt")),
+        // Its frames tell.
+        Kind::PackedAudio | Kind::Unknown => None,
     }
 }

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Looks at the first bytes of a track before its pad is made, because the pad's caps say which
-//! container it is and playlists do not.
+//! container it is and playlists do not; and, where players have to be told, what is in it.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::contents::{self, Content};
 use super::pad;
 use crate::container::Kind;
 use crate::engine::{Item, TrackReader};
+
+/// What a container holds is looked for in so many bytes.
+const MAX_HEAD: usize = 1 << 20;
 
 /// A track's container, and the items that were read to find it.
 pub struct Probed {
     pub kind: Kind,
     pub caps: gst::Caps,
+    /// None: it does not say in its first segment.
+    pub contents: Option<Vec<Content>>,
     pub items: VecDeque<Item>,
 }
 
@@ -23,11 +29,14 @@ pub enum ProbeError {
     /// The reader was interrupted or the session is gone; whoever did that knows.
     #[error("Interrupted")]
     Interrupted,
+    /// The time that there was has passed.
+    #[error("There is nothing yet")]
+    Late,
     #[error("The stream has no media")]
     Empty,
     #[error("The stream is {0}, which this element cannot play")]
     Unplayable(Kind),
-    #[error("The stream is neither MPEG-TS nor fragmented MP4: {0}")]
+    #[error("The stream is neither MPEG-TS, fragmented MP4, packed audio nor WebVTT: {0}")]
     Unknown(String),
 }
 
@@ -39,26 +48,57 @@ impl Probed {
             _ => None,
         })
     }
+
+    /// Whether the container holds a stream of this type.
+    pub fn has(&self, stream_type: gst::StreamType) -> bool {
+        self.contents.iter().flatten().any(|content| content.stream_type == stream_type)
+    }
 }
 
-/// Waits for the first bytes.
-pub fn probe(reader: &TrackReader) -> Result<Probed, ProbeError> {
+/// Waits for the first bytes, no longer than until `deadline`; with `thorough` for all that say what is in the
+/// container.
+pub fn probe(reader: &TrackReader, thorough: bool, deadline: Option<Instant>) -> Result<Probed, ProbeError> {
     let mut items = VecDeque::new();
+    let mut init = None;
     let mut head = Vec::new();
+    let mut begun = false;
     loop {
-        let item = reader.next().ok_or(ProbeError::Interrupted)?;
+        let item = match deadline {
+            None => reader.next(),
+            Some(deadline) => reader
+                .next_within(deadline.saturating_duration_since(Instant::now()))
+                .map_err(|_| ProbeError::Late)?,
+        };
+        let item = item.ok_or(ProbeError::Interrupted)?;
+        let mut whole = false;
+        begun |= matches!(item, Item::Start(_));
         match &item {
-            Item::Start(start) => head.extend_from_slice(start.init.as_deref().unwrap_or_default()),
-            // More than enough for any container, and for a look at what is none.
-            Item::Data(bytes) => head.extend_from_slice(&bytes[..bytes.len().min(4096)]),
+            // The rest of what was looked at before.
+            Item::Data(_) | Item::End if !begun => continue,
+            Item::Start(start) => init = start.init.clone(),
+            Item::Data(bytes) if head.len() < MAX_HEAD => head.extend_from_slice(bytes),
+            Item::Data(_) => {}
+            Item::Gap { .. } => continue,
             Item::End | Item::Eos if head.is_empty() => return Err(ProbeError::Empty),
-            Item::End | Item::Eos => return Err(ProbeError::Unknown(describe(&head))),
+            Item::End | Item::Eos => whole = true,
         }
         items.push_back(item);
-        let Some(kind) = Kind::sniff(&head) else { continue };
-        return match pad::caps(kind) {
-            Some(caps) => Ok(Probed { kind, caps, items }),
-            None if kind == Kind::Unknown => Err(ProbeError::Unknown(describe(&head))),
+        let start = init.as_deref().filter(|init| !init.is_empty()).unwrap_or(&head);
+        let kind = match Kind::sniff(&start[..start.len().min(4096)]) {
+            Some(Kind::Unknown) => return Err(ProbeError::Unknown(describe(start))),
+            None if whole => return Err(ProbeError::Unknown(describe(start))),
+            None => continue,
+            Some(kind) => kind,
+        };
+        let contents = contents::read(kind, init.as_deref(), &head);
+        // Packed audio cannot even be given caps without.
+        let enough = contents.is_some() || !thorough && kind != Kind::PackedAudio;
+        if !enough && !whole && head.len() < MAX_HEAD {
+            continue;
+        }
+        let caps = pad::caps(kind).or_else(|| contents.as_ref()?.first()?.caps.clone());
+        return match caps {
+            Some(caps) => Ok(Probed { kind, caps, contents, items }),
             None => Err(ProbeError::Unplayable(kind)),
         };
     }

@@ -83,6 +83,9 @@ impl Progress {
                     state.rate = Some(rate);
                 }
             }
+            (Item::Gap { position, duration }, _) => {
+                state.segment = Some((*position + *duration, Duration::ZERO, 0));
+            }
             _ => (),
         }
     }
@@ -152,6 +155,8 @@ mod tests {
             duration: Duration::from_secs(6),
             discontinuity: false,
             init: None,
+            discontinuity_sequence: 0,
+            shown_until: Duration::ZERO,
         })
     }
 

@@ -50,6 +50,11 @@ pub fn answer(run: Option<&Run>, location: Option<&str>, query: &mut gst::QueryR
             }
             None => false,
         },
+        // Not answered where there is no choice: a FALSE would say as much, but players ask for nothing then.
+        gst::QueryViewMut::Selectable(query) if run.is_some_and(Run::is_selectable) => {
+            query.set_selectable(true);
+            true
+        }
         // Only sinks know the position.
         gst::QueryViewMut::Position(_) => false,
         _ => return None,

@@ -18,7 +18,9 @@ use super::log::CAT;
 use super::pad::Track;
 use super::seek::Seek;
 use super::settings::{Settings, SettingsError};
-use crate::engine::{Session, Stats, TrackReader};
+use super::streams::Streams;
+use super::sync::SharedClock;
+use crate::engine::{Session, Stats, TrackKind, TrackReader};
 
 /// One playback.
 pub struct Run {
@@ -30,6 +32,11 @@ pub struct Run {
     readers: Mutex<Vec<Arc<TrackReader>>>,
     flow: Mutex<UniqueFlowCombiner>,
     seeks: Mutex<Seeks>,
+    pub shared_clock: Arc<SharedClock>,
+    /// None: there is one track, or it is not known yet what there is.
+    streams: Mutex<Option<Streams>>,
+    /// Every pad gets a copy of the application's choice.
+    last_choice: Mutex<Option<gst::Seqnum>>,
     stopping: AtomicBool,
     failed: AtomicBool,
     director: Mutex<Option<(mpsc::Sender<director::Message>, thread::JoinHandle<()>)>>,
@@ -44,6 +51,8 @@ struct Seeks {
     pending: Option<Seek>,
     /// Every sink sends a copy of the application's seek.
     last: Option<gst::Seqnum>,
+    /// How many have been done.
+    count: u64,
 }
 
 impl Run {
@@ -74,7 +83,11 @@ impl Run {
                 streaming: false,
                 pending: early,
                 last: early.map(|seek| seek.seqnum),
+                count: 0,
             }),
+            shared_clock: Arc::default(),
+            streams: Mutex::default(),
+            last_choice: Mutex::default(),
             stopping: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             director: Mutex::default(),
@@ -94,6 +107,7 @@ impl Run {
         for reader in self.readers.lock().unwrap().iter() {
             reader.interrupt();
         }
+        self.shared_clock.wake();
         // A seek that is under way ends by itself; none comes after it.
         *self.seeks.lock().unwrap() = Seeks::default();
         if let Some((sender, thread)) = self.director.lock().unwrap().take() {
@@ -170,6 +184,28 @@ impl Run {
         seeks.last.unwrap_or_else(gst::Seqnum::next)
     }
 
+    /// How many seeks have been done so far.
+    pub fn seek_count(&self) -> u64 {
+        self.seeks.lock().unwrap().count
+    }
+
+    /// Lets a track stream that was made when there had been so many seeks, while others stream.
+    pub fn join(self: &Arc<Self>, track: Arc<Track>, seeks: u64) {
+        let now = self.seeks.lock().unwrap();
+        if self.stopping() {
+            return;
+        }
+        if now.count > seeks
+            && let Some(timeline) = self.segment()
+        {
+            // What was read before a seek is not to be shown after it.
+            track.restart(timeline, now.last.unwrap_or_else(gst::Seqnum::next));
+        }
+        self.tracks.lock().unwrap().push(track.clone());
+        self.flow.lock().unwrap().add_pad(&track.pad);
+        self.start_tasks(&[track]);
+    }
+
     /// Does a flushing seek, or keeps it until there is something to flush.
     pub fn seek(self: &Arc<Self>, seek: Seek) -> bool {
         let mut seeks = self.seeks.lock().unwrap();
@@ -187,7 +223,7 @@ impl Run {
         let tracks = self.tracks();
         for track in &tracks {
             track.pad.push_event(gst::event::FlushStart::builder().seqnum(seek.seqnum).build());
-            track.reader.interrupt();
+            track.interrupt();
         }
         for track in &tracks {
             // Waits for the streaming thread to stand still.
@@ -196,6 +232,7 @@ impl Run {
             }
         }
         self.flow.lock().unwrap().reset();
+        seeks.count += 1;
         self.go_to(&seek, &tracks);
         for track in &tracks {
             track.pad.push_event(gst::event::FlushStop::builder(true).seqnum(seek.seqnum).build());
@@ -225,6 +262,7 @@ impl Run {
         let segment = seek.segment(&old, position, self.end());
         gst::info!(CAT, obj = element, "Going to {}, playing {segment:?}", clock_time(position));
         self.timeline.replace(segment.clone(), &element);
+        self.shared_clock.restart();
         for track in tracks {
             track.restart(segment.clone(), seek.seqnum);
         }
@@ -275,6 +313,59 @@ impl Run {
         let tracks = self.tracks();
         tracks.iter().for_each(|track| track.finish());
         !tracks.is_empty()
+    }
+
+    /// Several tracks are played.
+    pub fn set_streams(&self, streams: Streams) {
+        *self.streams.lock().unwrap() = Some(streams);
+    }
+
+    pub fn collection(&self) -> Option<gst::StreamCollection> {
+        self.streams.lock().unwrap().as_ref().map(|streams| streams.collection.clone())
+    }
+
+    /// The tags of what is played in a track.
+    pub fn tags(&self, kind: TrackKind) -> Option<gst::TagList> {
+        self.streams.lock().unwrap().as_ref().and_then(|streams| streams.tags(kind))
+    }
+
+    /// Whether there is something to choose.
+    pub fn is_selectable(&self) -> bool {
+        self.streams.lock().unwrap().as_ref().is_some_and(Streams::are_selectable)
+    }
+
+    /// Does what the application has chosen; false if that is not to be had.
+    pub fn select(&self, event: &gst::event::SelectStreams) -> bool {
+        let seqnum = event.seqnum();
+        let mut streams = self.streams.lock().unwrap();
+        let Some(streams) = streams.as_mut() else { return false };
+        if self.last_choice.lock().unwrap().replace(seqnum) == Some(seqnum) {
+            return true;
+        }
+        let before = streams.selection();
+        let ids = event.streams();
+        let Some(selection) = streams.select(ids.iter().map(|id| id.as_str())) else { return false };
+        gst::info!(CAT, "{selection:?} is chosen after {before:?}");
+        if selection != before {
+            if let Some(session) = self.session() {
+                session.select(selection);
+            }
+            for track in self.tracks().iter().filter(|track| track.kind != TrackKind::Main) {
+                track.set_tags(streams.tags(track.kind));
+            }
+        }
+        // Whoever sends the event may hold what the message's receivers want.
+        if let Some((director, _)) = self.director.lock().unwrap().as_ref() {
+            let _ = director.send(director::Message::Selected(seqnum));
+        }
+        true
+    }
+
+    /// The message that says what is played.
+    pub fn selected_message(&self, seqnum: gst::Seqnum) -> Option<gst::Message> {
+        let element = self.element.upgrade()?;
+        let streams = self.streams.lock().unwrap();
+        streams.as_ref().map(|streams| streams.selected_message(&element, Some(seqnum)))
     }
 
     pub fn session(&self) -> Option<Arc<Session>> {

@@ -2,13 +2,17 @@
 
 //! Reads the time at the beginning of a segment, whatever its container.
 
-use crate::container::{Kind, mp4, ts};
+use crate::container::{Kind, SCAN_LIMIT, mp4, packed, ts};
 
 /// Reads a segment's beginning until its time is settled.
 #[derive(Debug)]
 pub enum Scanner {
     Ts(ts::Scanner),
     Mp4(mp4::Scanner),
+    /// What has come until the end of its tags is known.
+    Packed(Vec<u8>, Option<packed::Head>),
+    /// Subtitles are small, and wanted as a whole.
+    Text(usize),
 }
 
 impl Scanner {
@@ -21,6 +25,8 @@ impl Scanner {
                 scanner.push(init.unwrap_or_default());
                 Self::Ts(scanner)
             }
+            Kind::PackedAudio => Self::Packed(Vec::new(), None),
+            Kind::WebVtt => Self::Text(0),
             // Without a usable initialisation segment there is no time to be found, and the
             // demuxer will say what is wrong.
             _ => Self::Mp4(mp4::Scanner::new(
@@ -40,15 +46,43 @@ impl Scanner {
                 scanner.push(bytes);
                 scanner.settled()
             }
+            Self::Packed(start, head) => {
+                start.extend_from_slice(bytes);
+                *head = packed::head(start);
+                head.is_some()
+            }
+            Self::Text(length) => {
+                *length += bytes.len();
+                *length > SCAN_LIMIT
+            }
         }
     }
 
-    /// For MPEG-TS how far the first presentation time lies after the first clock reference, for
-    /// fragmented MP4 the presentation time of the first sample, in nanoseconds.
-    pub fn time(&self) -> Option<i64> {
+    /// Where the segment begins on the clock of its own timestamps, in nanoseconds. That of MPEG-TS and of packed
+    /// audio wraps every [`ts::WRAP`].
+    pub fn start(&self) -> Option<i64> {
+        match self {
+            Self::Ts(scanner) => scanner.timing().start(),
+            Self::Mp4(scanner) => i64::try_from(scanner.media_start()?.as_nanos()).ok(),
+            // 90 kHz: 9 ticks are 100 us; 33 bits of them.
+            Self::Packed(_, head) => Some((*head)?.timestamp? as i64 * 100_000 / 9),
+            Self::Text(_) => None,
+        }
+    }
+
+    /// For MPEG-TS how far the first presentation time lies after the first clock reference, in nanoseconds.
+    pub fn lead(&self) -> Option<i64> {
         match self {
             Self::Ts(scanner) => scanner.timing().lead(),
-            Self::Mp4(scanner) => i64::try_from(scanner.media_start()?.as_nanos()).ok(),
+            _ => None,
+        }
+    }
+
+    /// Bytes at the start that are not media.
+    pub fn tags(&self) -> usize {
+        match self {
+            Self::Packed(_, head) => head.map_or(0, |head| head.length),
+            _ => 0,
         }
     }
 }

@@ -9,7 +9,8 @@
 //! | --- | --- |
 //! | `session` | the face: start, seek, statistics, events |
 //! | `driver` | the task: what happens goes into the streams, what goes out of them is handed over |
-//! | `stream` | one variant in play: its viewer, what that wants, its swarm |
+//! | `tracks` | which tracks there are, and what each of them can play |
+//! | `stream` | one variant or rendition in play: its viewer, what that wants, its swarm |
 //! | `playlists` | loading playlists |
 //! | `follower` | keeping the one in use fresh |
 //! | `keys` | the keys of encrypted segments |
@@ -36,8 +37,10 @@ mod session;
 mod soundness;
 mod store;
 mod stream;
+mod tracks;
 
 pub use config::{Config, P2pMode, Playback, PlaybackClock, TlsConfig};
 pub use output::{Item, SegmentStart, TrackReader};
 pub use report::{PeerStats, Stats};
-pub use session::{Event, Session, SessionError, TrackInfo};
+pub use session::{Event, Session, SessionError};
+pub use tracks::{Alternative, Captions, Selection, TrackInfo, TrackKind};

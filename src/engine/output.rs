@@ -20,6 +20,8 @@ pub enum Item {
     Data(Bytes),
     /// The current segment is whole.
     End,
+    /// There is nothing to show from `position` for so long.
+    Gap { position: Duration, duration: Duration },
     /// Nothing follows, the presentation has ended.
     Eos,
 }
@@ -37,15 +39,22 @@ pub struct SegmentStart {
     /// The initialisation segment (fMP4), present whenever `discontinuity` is set and the format has one, and
     /// when it changes.
     pub init: Option<Bytes>,
+    /// EXT-X-DISCONTINUITY-SEQUENCE: where it is the same in two tracks, so is the clock of their media.
+    pub discontinuity_sequence: u64,
+    /// What comes before this position has been shown already, by another rendition.
+    pub shown_until: Duration,
 }
 
 /// Items that may wait to be pushed. Segments themselves wait in the session's store, so this is only
 /// what keeps the pushing thread busy.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 
-/// The two ends of a track's way out.
-pub(super) fn channel() -> (TrackWriter, TrackReader) {
-    let (sender, receiver) = mpsc::channel(DEPTH);
+/// The same for sound and subtitles: little, because what waits here of one language is heard before another.
+pub(super) const SHALLOW: usize = 4;
+
+/// The two ends of a track's way out, in which so many items may wait.
+pub(super) fn channel(depth: usize) -> (TrackWriter, TrackReader) {
+    let (sender, receiver) = mpsc::channel(depth);
     let generation = Arc::new(AtomicU64::new(0));
     let reader = TrackReader {
         receiver: tokio::sync::Mutex::new(receiver),
@@ -92,6 +101,10 @@ impl TrackWriter {
 #[derive(Debug)]
 pub(super) struct Full;
 
+/// Nothing has come in the time that there was.
+#[derive(Debug)]
+pub struct Elapsed;
+
 /// The reading end of a track, used by one thread at a time.
 pub struct TrackReader {
     receiver: tokio::sync::Mutex<mpsc::Receiver<Stamped>>,
@@ -113,6 +126,19 @@ impl TrackReader {
         })
     }
 
+    /// The same, but waits no longer than `patience`. The error is that nothing came.
+    pub fn next_within(&self, patience: Duration) -> Result<Option<Item>, Elapsed> {
+        let mut interrupted = self.interrupted.subscribe();
+        RUNTIME.block_on(async {
+            tokio::select! {
+                biased;
+                _ = interrupted.wait_for(|interrupted| *interrupted) => Ok(None),
+                item = self.receive() => Ok(item),
+                () = tokio::time::sleep(patience) => Err(Elapsed),
+            }
+        })
+    }
+
     async fn receive(&self) -> Option<Item> {
         let mut receiver = self.receiver.lock().await;
         loop {
@@ -126,6 +152,11 @@ impl TrackReader {
     /// Makes the present and all further calls of `next` return None until [`TrackReader::resume`].
     pub fn interrupt(&self) {
         self.interrupted.send_replace(true);
+    }
+
+    /// Whether `next` gives nothing at present.
+    pub fn is_interrupted(&self) -> bool {
+        *self.interrupted.borrow()
     }
 
     pub fn resume(&self) {

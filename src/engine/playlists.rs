@@ -9,7 +9,7 @@ use url::Url;
 
 use super::follower::FollowerEvent;
 use super::stream::StreamId;
-use super::{SessionError, resource};
+use super::{SessionError, TrackKind, resource};
 use crate::manifest::{
     Answer, Asked, Load, MAX_BYTES, ManifestError, MediaPlaylist, Now, Presentation, Source, Variant,
 };
@@ -21,6 +21,8 @@ pub enum PlaylistEvent {
     Opened(Result<Box<Opened>, SessionError>),
     /// The playlist of the variant of this index, to switch to.
     Variant(usize, Result<Box<Media>, SessionError>),
+    /// The playlist at this address, for a track of this kind.
+    Rendition(TrackKind, Url, Result<Box<Media>, SessionError>),
     /// The playlist of this stream goes on.
     Followed(StreamId, FollowerEvent),
 }
@@ -50,7 +52,7 @@ pub struct Opened {
 
 /// A media playlist, loaded for the first time.
 pub struct Media {
-    /// Which variant's, as an index into those of the presentation.
+    /// Which variant's, as an index into those of the presentation; None for a rendition's.
     pub variant: Option<usize>,
     pub playlist: MediaPlaylist,
     /// When the request was made.

@@ -59,6 +59,8 @@ pub struct Pump {
     any_byte: bool,
     /// End of what has gone out, on the presentation's timeline.
     pub pushed: Duration,
+    /// What was shown before another rendition took its place ends here.
+    shown_until: Duration,
 }
 
 impl Pump {
@@ -76,6 +78,7 @@ impl Pump {
             ended: false,
             any_byte: false,
             pushed: Duration::ZERO,
+            shown_until: Duration::ZERO,
         }
     }
 
@@ -101,6 +104,38 @@ impl Pump {
         self.relaxed = false;
         self.ended = false;
         self.pushed = position;
+        self.shown_until = Duration::ZERO;
+    }
+
+    /// There is nothing to play, and will be nothing before `position`; of a seek as in [`Pump::go_to`].
+    pub fn stand_by(&mut self, position: Duration, generation: u64) {
+        self.writer.set_generation(generation);
+        self.leave();
+        self.ended = false;
+        self.pushed = position;
+    }
+
+    /// Plays nothing from here on.
+    pub fn leave(&mut self) {
+        self.move_to(0);
+        self.cursor = None;
+        self.discontinuity = true;
+    }
+
+    /// Says that there is nothing to show up to `position`.
+    pub fn fill_up_to(&mut self, position: Duration) {
+        let duration = position.saturating_sub(self.pushed);
+        if !duration.is_zero()
+            && !self.ended
+            && self.writer.try_send(Item::Gap { position: self.pushed, duration }).is_ok()
+        {
+            self.pushed = position;
+        }
+    }
+
+    /// Says that nothing follows.
+    pub fn end(&mut self) {
+        self.ended = self.ended || self.writer.try_send(Item::Eos).is_ok();
     }
 
     /// The initialisation segment asked for is here.
@@ -111,10 +146,11 @@ impl Pump {
         self.inits.push((init, bytes));
     }
 
-    /// Goes on with the segment of this number, of another variant, without a gap in time.
+    /// Goes on with the segment of this number, of another variant or rendition, without a gap in time.
     pub fn switch_to(&mut self, number: i64) {
         self.move_to(number);
         self.discontinuity = true;
+        self.shown_until = self.pushed;
     }
 
     /// Leaves the present segment out; what of it has gone out stays.
@@ -264,7 +300,14 @@ impl Pump {
             Some(init) if discontinuity || last_init != Some(init) => Some(self.init(placed, init, keys)?),
             _ => None,
         };
-        Ok(SegmentStart { position: placed.start, duration: segment.duration, discontinuity, init })
+        Ok(SegmentStart {
+            position: placed.start,
+            duration: segment.duration,
+            discontinuity,
+            init,
+            discontinuity_sequence: segment.discontinuity_sequence,
+            shown_until: self.shown_until,
+        })
     }
 
     /// The initialisation segment, in plain.

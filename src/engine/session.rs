@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::driver::Driver;
-use super::output;
+use super::output::{self, DEPTH, SHALLOW};
 use super::runtime::RUNTIME;
-use super::{Config, Stats, TrackReader};
+use super::{Captions, Config, Selection, Stats, TrackInfo, TrackKind, TrackReader};
 use crate::manifest::{DateRange, SessionData};
 
 /// What went wrong, in words for the user.
@@ -43,15 +43,10 @@ pub enum SessionError {
     Settings(String),
 }
 
-/// A track that the element shows as a pad.
-pub struct TrackInfo {
-    pub reader: Arc<TrackReader>,
-}
-
 /// What a session tells the element, in order.
 pub enum Event {
-    /// The presentation is known: make the pads. Sent once.
-    Ready { tracks: Vec<TrackInfo>, duration: Option<Duration> },
+    /// The presentation is known: make the pads. Sent once. The main track comes first.
+    Ready { tracks: Vec<TrackInfo>, captions: Vec<Captions>, duration: Option<Duration> },
     /// The duration is known or has changed (a live presentation has ended, for example).
     DurationChanged(Option<Duration>),
     /// EXT-X-SESSION-DATA. Sent once.
@@ -70,6 +65,12 @@ pub(super) struct Seek {
     /// How many there have been, this one included.
     pub generation: u64,
     pub position: Duration,
+}
+
+/// What the application wants, the latest of each.
+pub(super) struct Wishes {
+    pub seeks: watch::Receiver<Seek>,
+    pub selections: watch::Receiver<Option<Selection>>,
 }
 
 /// What the driver lets the element see.
@@ -98,8 +99,9 @@ impl Shared {
 /// A running presentation; dropping it ends everything that it started.
 pub struct Session {
     shared: Shared,
-    reader: Arc<TrackReader>,
+    readers: [Arc<TrackReader>; TrackKind::ALL.len()],
     seek: watch::Sender<Seek>,
+    selection: watch::Sender<Option<Selection>>,
     _running: DropGuard,
 }
 
@@ -108,14 +110,19 @@ impl Session {
     pub fn start(config: Config, on_event: impl Fn(Event) + Send + Sync + 'static) -> Self {
         let shared = Shared::default();
         let (seek, seeks) = watch::channel(Seek::default());
-        let (writer, reader) = output::channel();
-        let reader = Arc::new(reader);
+        let (selection, selections) = watch::channel(None);
+        let ways = TrackKind::ALL.map(|kind| {
+            let depth = if kind == TrackKind::Main { DEPTH } else { SHALLOW };
+            let (writer, reader) = output::channel(depth);
+            (writer, Arc::new(reader))
+        });
+        let readers = ways.each_ref().map(|(_, reader)| reader.clone());
         let running = CancellationToken::new();
         let (driver, receivers) =
-            Driver::new(config, shared.clone(), Box::new(on_event), writer, reader.clone(), seeks);
+            Driver::new(config, shared.clone(), Box::new(on_event), ways, Wishes { seeks, selections });
         let stopped = running.clone();
         RUNTIME.spawn(async move { driver.run(receivers, stopped).await });
-        Self { shared, reader, seek, _running: running.drop_guard() }
+        Self { shared, readers, seek, selection, _running: running.drop_guard() }
     }
 
     /// Goes to `position` on the presentation's timeline, clamped to what can be played. Readers give
@@ -128,9 +135,14 @@ impl Session {
         };
         self.seek.send_modify(|seek| {
             *seek = Seek { generation: seek.generation + 1, position };
-            self.reader.set_generation(seek.generation);
+            self.readers.iter().for_each(|reader| reader.set_generation(seek.generation));
         });
         position
+    }
+
+    /// Chooses what the tracks beside the main one play, as soon as the segments in work have gone out.
+    pub fn select(&self, selection: Selection) {
+        self.selection.send_replace(Some(selection));
     }
 
     /// The range that can be sought now: for live, the playlist's window.

@@ -357,3 +357,30 @@ pub fn date(since_1970: Duration) -> String {
     );
     text
 }
+
+/// Picture and sound apart, [`DURATION`] seconds in segments of 2 s: `number/` and `timeline/` with `m.mpd`, whose
+/// segments are `chunk-stream0-*` and `chunk-stream1-*`.
+pub static SOUND: LazyLock<PathBuf> = LazyLock::new(|| {
+    let place = STREAMS.join("dash-sound");
+    if !place.join("timeline").exists() {
+        let work = tempfile::tempdir_in(&*STREAMS).expect("a directory to work in");
+        for (name, timeline) in [("number", "0"), ("timeline", "1")] {
+            let duration = DURATION.to_string();
+            let head = ["-f", "lavfi", "-i", "sine=frequency=440", "-t", &duration, "-c:a", "aac"];
+            let dash = ["-f", "dash", "-seg_duration", "2", "-use_timeline", timeline, "m.mpd"];
+            ffmpeg(&work.path().join(name), &[&head[..], &CODER, &dash].concat());
+        }
+        let _ = fs::rename(work.path(), &place);
+    }
+    place
+});
+
+/// [`SOUND`]'s `number/` as a live stream that began so many seconds ago, of which all segments are there.
+pub fn live_sound(seconds: u64) -> String {
+    let text = fs::read_to_string(SOUND.join("number/m.mpd")).expect("an MPD");
+    let start = SystemTime::UNIX_EPOCH.elapsed().expect("a clock") - Duration::from_secs(seconds);
+    let dynamic =
+        format!("type=\"dynamic\" availabilityStartTime=\"{}\" minimumUpdatePeriod=\"PT2S\"", date(start));
+    text.replace("type=\"static\"", &dynamic)
+        .replace(&format!("mediaPresentationDuration=\"PT{DURATION}.0S\""), "")
+}

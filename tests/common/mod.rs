@@ -12,6 +12,7 @@ pub mod media;
 pub mod origin;
 pub mod player;
 pub mod redis;
+pub mod renditions;
 pub mod tracker;
 pub mod variants;
 pub mod viewer;

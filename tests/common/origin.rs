@@ -132,6 +132,11 @@ impl Origin {
         self.site.requests.lock().unwrap().clone()
     }
 
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        self.site.requests.lock().unwrap().clear();
+    }
+
     /// Waits until the requests so far are as wanted.
     pub fn wait_for(&self, wanted: impl Fn(&[Request]) -> bool) {
         let requests = self.site.requests.lock().unwrap();

@@ -68,6 +68,9 @@ pub struct Player {
     pub pipeline: gst::Pipeline,
     pub video: Sink,
     pub audio: Sink,
+    /// Subtitles; in the pipeline only when there are some.
+    pub text: Sink,
+    decoder: gst::Element,
     source: Arc<Mutex<Option<gst::Element>>>,
 }
 
@@ -85,7 +88,8 @@ impl Player {
         setup: impl Fn(&gst::Element) + Send + Sync + 'static,
     ) -> Self {
         super::init();
-        let (video, audio) = (Sink::new(sync), Sink::new(sync));
+        let (video, audio, text) = (Sink::new(sync), Sink::new(sync), Sink::new(sync));
+        text.element.set_property("async", false);
         let source = Arc::new(Mutex::new(None));
         let uri = format!("p2p+{url}");
         let make = |name| gst::ElementFactory::make(name).build().expect(name);
@@ -94,15 +98,16 @@ impl Player {
             setup(element);
             *noted.lock().unwrap() = Some(element.clone());
         };
-        let pipeline = match consumer {
+        let (pipeline, decoder) = match consumer {
             Consumer::Playbin3 | Consumer::Playbin => {
                 let name = if matches!(consumer, Consumer::Playbin) { "playbin" } else { "playbin3" };
                 let playbin = make(name);
                 playbin.set_property("uri", uri);
                 playbin.set_property("video-sink", &video.element);
                 playbin.set_property("audio-sink", &audio.element);
+                playbin.set_property("text-sink", &text.element);
                 on_source(&playbin, found);
-                playbin.downcast::<gst::Pipeline>().expect("playbin is a pipeline")
+                (playbin.clone().downcast::<gst::Pipeline>().expect("playbin is a pipeline"), playbin)
             }
             Consumer::Uridecodebin3 | Consumer::Uridecodebin => {
                 let name =
@@ -115,24 +120,34 @@ impl Player {
                     bin.set_property("use-buffering", true);
                 }
                 on_source(&bin, found);
-                around(&bin, &video, &audio)
+                (around(&bin, &video, &audio, &text), bin)
             }
             Consumer::Decodebin3 => {
                 let (source, bin) = (make("p2phlssrc"), make("decodebin3"));
                 source.set_property("location", url);
                 found(&source);
-                let pipeline = around(&bin, &video, &audio);
+                let pipeline = around(&bin, &video, &audio, &text);
                 pipeline.add(&source).expect("the source goes into the pipeline");
-                link_when_added(&source, vec![bin]);
-                pipeline
+                let decoder = bin.clone();
+                source.connect_pad_added(move |_, pad| {
+                    let sink = bin.static_pad("sink").filter(|sink| !sink.is_linked());
+                    let sink = sink.or_else(|| bin.request_pad_simple("sink_%u")).expect("a sink pad");
+                    pad.link(&sink).expect("pads link");
+                });
+                (pipeline, decoder)
             }
         };
-        Self { consumer, pipeline, video, audio, source }
+        Self { consumer, pipeline, video, audio, text, decoder, source }
     }
 
     /// The element, once the player has made it.
     pub fn source(&self) -> gst::Element {
         self.source.lock().unwrap().clone().expect("the player has made the element")
+    }
+
+    /// What streams are selected in.
+    pub fn decoder(&self) -> &gst::Element {
+        &self.decoder
     }
 
     pub fn set_state(&self, state: gst::State) {
@@ -214,8 +229,8 @@ pub fn keep_bytes(source: &gst::Element, kept: &Arc<Mutex<Vec<u8>>>) {
     });
 }
 
-/// A pipeline of a bin that decodes and the two sinks.
-fn around(bin: &gst::Element, video: &Sink, audio: &Sink) -> gst::Pipeline {
+/// A pipeline of a bin that decodes and the two sinks, and a third where there are subtitles.
+fn around(bin: &gst::Element, video: &Sink, audio: &Sink, text: &Sink) -> gst::Pipeline {
     let pipeline = gst::Pipeline::new();
     // Audio and video must not wait for each other in sinks that preroll.
     let queues = ["queue", "queue"].map(|name| gst::ElementFactory::make(name).build().expect("queue"));
@@ -224,21 +239,35 @@ fn around(bin: &gst::Element, video: &Sink, audio: &Sink) -> gst::Pipeline {
     for (queue, sink) in queues.iter().zip(sinks) {
         queue.link(sink).expect("a queue takes anything");
     }
-    link_when_added(bin, queues.into());
-    pipeline
-}
-
-/// Links pads as they come to `targets`: with two, video to the first and audio to the second.
-fn link_when_added(element: &gst::Element, targets: Vec<gst::Element>) {
-    element.connect_pad_added(move |_, pad| {
+    let text = text.element.clone();
+    let added = pipeline.downgrade();
+    bin.connect_pad_added(move |_, pad| {
+        if pad.direction() == gst::PadDirection::Sink {
+            return; // One that was asked for.
+        }
         // By its name where the player is new, by its caps, which may come later there, where it is old.
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-        let audio = pad.name().starts_with("audio")
-            || caps.structure(0).is_some_and(|caps| caps.name().starts_with("audio/"));
-        let target = &targets[if targets.len() > 1 && audio { 1 } else { 0 }];
+        let is = |what: &str| {
+            pad.name().starts_with(what)
+                || caps.structure(0).is_some_and(|caps| caps.name().starts_with(&format!("{what}/")))
+        };
+        let target = match () {
+            () if is("audio") => &queues[1],
+            () if is("text") => {
+                if text.parent().is_none()
+                    && let Some(pipeline) = added.upgrade()
+                {
+                    pipeline.add(&text).expect("the sink goes into the pipeline");
+                    text.sync_state_with_parent().expect("the sink follows");
+                }
+                &text
+            }
+            () => &queues[0],
+        };
         let sink = target.static_pad("sink").expect("a sink pad");
         if !sink.is_linked() {
             pad.link(&sink).expect("pads link");
         }
     });
+    pipeline
 }

@@ -78,7 +78,7 @@ fn play(location: Url) -> Played {
         match reader.next() {
             Some(Item::Start(start)) => played.inits.extend(start.init),
             Some(Item::Data(bytes)) => played.bytes.extend_from_slice(&bytes),
-            Some(Item::End) => {}
+            Some(Item::End | Item::Gap { .. }) => {}
             Some(Item::Eos) => return played,
             None => {
                 played.error = next_event();

@@ -7,6 +7,8 @@ use mpeg2ts_reader::mpegts_crc;
 use mpeg2ts_reader::psi::pat::{PatSection, ProgramDescriptor};
 use mpeg2ts_reader::psi::pmt::{PmtSection, StreamInfo};
 
+use super::{Elementary, StreamKind};
+
 /// Longest section that the length field can state, with its header.
 const MAX_SECTION: usize = 3 + 0xfff;
 /// Table id, length, and what all tables have in common.
@@ -60,6 +62,7 @@ pub(super) struct Program {
     /// cut at video frames, and audio frames begin anywhere around them. Subtitles and metadata
     /// are left out: they may not begin for minutes.
     pub media: Vec<u16>,
+    pub streams: Vec<Elementary>,
 }
 
 impl Program {
@@ -70,7 +73,20 @@ impl Program {
         };
         let video = pids(is_video);
         let media = if video.is_empty() { pids(is_audio) } else { video };
-        Some(Self { pcr_pid: map.pcr_pid().into(), media })
+        // Where a table's number stands in other sections, this one has that of the program.
+        let program = u16::from_be_bytes([*section.get(3)?, *section.get(4)?]);
+        let streams = map.streams().map(|stream| Elementary {
+            program,
+            pid: stream.elementary_pid().into(),
+            stream_type: stream.stream_type().0,
+            kind: match &stream {
+                stream if is_video(stream) => StreamKind::Video,
+                stream if is_audio(stream) => StreamKind::Audio,
+                _ => StreamKind::Other,
+            },
+        });
+        let streams = streams.collect();
+        Some(Self { pcr_pid: map.pcr_pid().into(), media, streams })
     }
 }
 

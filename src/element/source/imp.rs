@@ -10,7 +10,7 @@ use crate::element::run::Run;
 use crate::element::seek::Seek;
 use crate::element::settings::{PROPERTIES, Settings, SettingsError};
 use crate::element::{query, stats, uri};
-use crate::engine::Stats;
+use crate::engine::{Stats, TrackKind};
 
 #[derive(Default)]
 pub struct P2pHlsSrc {
@@ -210,6 +210,21 @@ impl P2pHlsSrc {
         }
     }
 
+    /// Handles what is meant for one pad alone.
+    ///
+    /// Where the application seeks, `subparse` asks whoever feeds it to begin its file anew. The seek itself comes
+    /// by the other pads, and takes this one along.
+    pub fn pad_event(&self, pad: &gst::Pad, event: &gst::Event) -> Option<bool> {
+        let gst::EventView::Seek(seek) = event.view() else { return None };
+        let in_bytes = seek.get().3.format() == gst::Format::Bytes;
+        let track = self.run()?.tracks().into_iter().find(|track| track.pad == *pad)?;
+        let is_text = in_bytes && track.kind == TrackKind::Subtitles;
+        is_text.then(|| {
+            track.renew_segment();
+            true
+        })
+    }
+
     /// Handles an event from downstream or from the application.
     pub fn upstream_event(&self, event: &gst::Event) -> bool {
         match event.view() {
@@ -220,6 +235,7 @@ impl P2pHlsSrc {
                     false
                 }
             },
+            gst::EventView::SelectStreams(choice) => self.run().is_some_and(|run| run.select(choice)),
             // Nothing here could act on them, and they have nowhere else to go.
             gst::EventView::Qos(_) | gst::EventView::Latency(_) | gst::EventView::Reconfigure(_) => true,
             _ => false,

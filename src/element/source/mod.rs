@@ -22,8 +22,12 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
 /// Begins a pad whose events and queries the element handles.
 pub fn pad_builder(template: &gst::PadTemplate) -> gst::PadBuilder<gst::Pad> {
     gst::Pad::builder_from_template(template)
-        .event_function(|_, parent, event| {
-            imp::P2pHlsSrc::catch_panic_pad_function(parent, || false, |imp| imp.upstream_event(&event))
+        .event_function(|pad, parent, event| {
+            imp::P2pHlsSrc::catch_panic_pad_function(
+                parent,
+                || false,
+                |imp| imp.pad_event(pad, &event).unwrap_or_else(|| imp.upstream_event(&event)),
+            )
         })
         .query_function(|pad, parent, query| {
             imp::P2pHlsSrc::catch_panic_pad_function(

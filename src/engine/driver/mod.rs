@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The task behind a session: what happens goes into the streams, what goes out of them is handed
+//! The task behind a session: what happens goes into the tracks, what goes out of them is handed
 //! to the element.
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `track` | one track: what is played, what comes after it, what goes out |
 //! | `presentation` | playlists loaded and reloaded, and seeks |
 //! | `switching`, `succession` | from one variant to another, and which can follow which |
+//! | `renditions`, `shares` | sound and subtitles beside the variant, and what of the limits each track has |
 //! | `outgoing` | what goes out next |
 //! | `status` | playback's position and the statistics |
 
 mod outgoing;
 mod presentation;
+mod renditions;
+mod shares;
 mod status;
 mod succession;
 mod switching;
+mod track;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -29,16 +34,15 @@ use crate::engine::keys::{self, Keys};
 use crate::engine::mesh::MeshInput;
 use crate::engine::output::{TrackReader, TrackWriter};
 use crate::engine::playlists::{self, Loader, PlaylistEvent};
-use crate::engine::pump::Pump;
 use crate::engine::report::StallMeter;
-use crate::engine::session::{Seek, Shared};
-use crate::engine::stream::{FetchEvents, Stream, StreamId, next_in_swarm};
-use crate::engine::{Config, Event, SessionError};
+use crate::engine::session::{Shared, Wishes};
+use crate::engine::stream::{FetchEvents, Stream, StreamId};
+use crate::engine::{Config, Event, SessionError, TrackKind};
 use crate::manifest::{DateRange, Init, Presentation, Source, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
-use crate::viewer::Counters;
 use switching::Switching;
+use track::Track;
 
 /// How often playback's position is looked at and the statistics are written.
 const TICK: Duration = Duration::from_millis(250);
@@ -47,42 +51,62 @@ const TICK: Duration = Duration::from_millis(250);
 const FETCH_EVENTS: usize = 64;
 
 type OnEvent = Box<dyn Fn(Event) + Send + Sync>;
-type InitResult = (Arc<Init>, Result<Bytes, SessionError>);
+type InitResult = (TrackKind, Arc<Init>, Result<Bytes, SessionError>);
 
 pub(super) struct Driver {
     config: Arc<Config>,
     shared: Shared,
     on_event: OnEvent,
-    reader: Arc<TrackReader>,
-    seeks: watch::Receiver<Seek>,
+    readers: PerTrack<Arc<TrackReader>>,
+    wishes: Wishes,
     started: Instant,
     presentation: Option<Arc<Presentation>>,
     /// Where playlists come from; None before it is known.
     source: Option<Source>,
     /// Where the first playlist came from.
     url: Option<Url>,
-    /// What is played; None before it is known.
-    stream: Option<Stream>,
-    /// What is played after that.
-    next: Option<Stream>,
+    tracks: PerTrack<Track>,
     switching: Switching,
     streams: u64,
-    pump: Pump,
     keys: Keys,
-    /// The key without which nothing goes out.
-    needed_key: Option<Url>,
-    loading_init: Option<Arc<Init>>,
     senders: Senders,
-    skips_in_a_row: u32,
     /// Those that the element has been told of and that are still listed.
     date_ranges: Vec<DateRange>,
     stalls: StallMeter,
-    skipped: u64,
-    /// Of the streams that are not played any more.
-    counters: Counters,
     startup: Option<Duration>,
-    /// Where the output began, at the start or after the last seek.
-    origin: Duration,
+}
+
+/// Something for each track that a session may have.
+struct PerTrack<T> {
+    main: T,
+    audio: T,
+    subtitles: T,
+}
+
+impl<T> PerTrack<T> {
+    fn get(&self, kind: TrackKind) -> &T {
+        match kind {
+            TrackKind::Main => &self.main,
+            TrackKind::Audio => &self.audio,
+            TrackKind::Subtitles => &self.subtitles,
+        }
+    }
+
+    fn get_mut(&mut self, kind: TrackKind) -> &mut T {
+        match kind {
+            TrackKind::Main => &mut self.main,
+            TrackKind::Audio => &mut self.audio,
+            TrackKind::Subtitles => &mut self.subtitles,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        [&self.main, &self.audio, &self.subtitles].into_iter()
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        [&mut self.main, &mut self.audio, &mut self.subtitles].into_iter()
+    }
 }
 
 /// Where those who work for the driver send what becomes of it.
@@ -108,6 +132,7 @@ enum Input {
     Key(keys::Loaded),
     Mesh(StreamId, MeshInput),
     Seek,
+    Select,
     Tick,
     Timeout,
     Writable,
@@ -122,44 +147,43 @@ struct World {
 }
 
 impl Driver {
+    /// `ways` are the ways out of the tracks, in the order of [`TrackKind::ALL`].
     pub fn new(
         config: Config,
         shared: Shared,
         on_event: OnEvent,
-        writer: TrackWriter,
-        reader: Arc<TrackReader>,
-        seeks: watch::Receiver<Seek>,
+        ways: [(TrackWriter, Arc<TrackReader>); TrackKind::ALL.len()],
+        wishes: Wishes,
     ) -> (Self, Receivers) {
         let playlists = mpsc::channel(4);
         let fetches = mpsc::channel(FETCH_EVENTS);
         let inits = mpsc::channel(1);
         let keys = mpsc::channel(1);
+        let config = Arc::new(config);
+        let [main, audio, subtitles] = ways;
+        let track = |kind, writer| Track::new(kind, config.clone(), writer);
         let driver = Self {
             switching: Switching::new(&config),
-            config: Arc::new(config),
             shared,
             on_event,
-            reader,
-            seeks,
+            wishes,
             started: Instant::now(),
             presentation: None,
             source: None,
             url: None,
-            stream: None,
-            next: None,
+            tracks: PerTrack {
+                main: track(TrackKind::Main, main.0),
+                audio: track(TrackKind::Audio, audio.0),
+                subtitles: track(TrackKind::Subtitles, subtitles.0),
+            },
+            readers: PerTrack { main: main.1, audio: audio.1, subtitles: subtitles.1 },
             streams: 0,
-            pump: Pump::new(writer),
             keys: Keys::new(keys.0),
-            needed_key: None,
-            loading_init: None,
             senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
-            skips_in_a_row: 0,
             date_ranges: Vec::new(),
             stalls: StallMeter::default(),
-            skipped: 0,
-            counters: Counters::default(),
             startup: None,
-            origin: Duration::ZERO,
+            config,
         };
         let receivers =
             Receivers { playlists: playlists.1, fetches: fetches.1, inits: inits.1, keys: keys.1 };
@@ -173,8 +197,9 @@ impl Driver {
             // What has been fetched is still played out by whoever reads it.
             stopped.cancelled().await;
         }
-        for stream in [self.stream.take(), self.next.take()].into_iter().flatten() {
-            stream.stop().await;
+        let PerTrack { main, audio, subtitles } = self.tracks;
+        for track in [main, audio, subtitles] {
+            track.stop().await;
         }
     }
 
@@ -186,23 +211,28 @@ impl Driver {
         loop {
             self.settle(&world)?;
             let timeout = self.streams().filter_map(|stream| stream.viewer.poll_timeout()).min();
-            let waits_for_reader = !self.pump.has_room();
+            let PerTrack { main, audio, subtitles } = &mut self.tracks;
             let input = tokio::select! {
                 () = stopped.cancelled() => Input::Stopped,
-                Ok(()) = self.seeks.changed() => Input::Seek,
+                Ok(()) = self.wishes.seeks.changed() => Input::Seek,
+                Ok(()) = self.wishes.selections.changed() => Input::Select,
                 Some(event) = from.playlists.recv() => Input::Playlist(event),
                 Some((stream, event)) = from.fetches.recv() => Input::Fetch(stream, event),
                 Some(init) = from.inits.recv() => Input::Init(init),
                 Some(key) = from.keys.recv() => Input::Key(key),
-                (stream, input) = next_in_swarm(&mut self.stream) => Input::Mesh(stream, input),
-                (stream, input) = next_in_swarm(&mut self.next) => Input::Mesh(stream, input),
-                () = self.pump.writable(), if waits_for_reader => Input::Writable,
+                input = main.happens() => input,
+                input = audio.happens() => input,
+                input = subtitles.happens() => input,
                 () = at(timeout) => Input::Timeout,
                 _ = ticks.tick() => Input::Tick,
             };
             match input {
                 Input::Stopped => return Ok(()),
-                Input::Seek => self.seek(),
+                Input::Seek => {
+                    self.seek();
+                    self.provide_renditions(&world);
+                }
+                Input::Select => self.select(&world),
                 Input::Playlist(event) => self.handle_playlist(event, &world)?,
                 Input::Fetch(stream, event) => {
                     self.switching.watch(Instant::now(), &event);
@@ -210,9 +240,9 @@ impl Driver {
                         stream.handle_fetch(event);
                     }
                 }
-                Input::Init((init, bytes)) => {
-                    self.loading_init = None;
-                    self.pump.add_init(init, bytes?);
+                Input::Init((kind, init, bytes)) => {
+                    let taken = self.tracks.get_mut(kind).take_init(init, bytes);
+                    self.survive(kind, taken)?;
                 }
                 Input::Key(key) => self.handle_key(key)?,
                 Input::Mesh(stream, input) => {
@@ -223,6 +253,7 @@ impl Driver {
                 Input::Tick => {
                     self.tick();
                     self.adapt(&world);
+                    self.fill_silence();
                 }
                 Input::Timeout => self.streams_mut().for_each(|stream| stream.viewer.handle_timeout()),
                 Input::Writable => {}
@@ -259,10 +290,12 @@ impl Driver {
     /// Carries out all that the viewers want and hands over all that can go out.
     fn settle(&mut self, world: &World) -> Result<(), SessionError> {
         loop {
-            for stream in [&mut self.stream, &mut self.next].into_iter().flatten() {
-                stream.settle(&world.http, &mut self.keys);
+            self.tracks.iter_mut().for_each(|track| track.settle(&world.http, &mut self.keys));
+            let mut more = false;
+            for kind in TrackKind::ALL {
+                let pumped = self.pump(kind, world);
+                more |= self.survive(kind, pumped)?.unwrap_or(false);
             }
-            let more = self.pump(world)?;
             self.keys.load(&world.http, self.config.retries);
             if !more {
                 return Ok(());
@@ -271,11 +304,11 @@ impl Driver {
     }
 
     fn streams(&self) -> impl Iterator<Item = &Stream> {
-        self.stream.iter().chain(&self.next)
+        self.tracks.iter().flat_map(Track::streams)
     }
 
     fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
-        self.stream.iter_mut().chain(&mut self.next)
+        self.tracks.iter_mut().flat_map(Track::streams_mut)
     }
 
     fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {

@@ -2,15 +2,14 @@
 
 //! The presentation: loaded, reloaded, and where in it playback goes.
 
-use std::time::Instant;
-
+use super::track::Followed;
 use super::{Driver, World};
 use crate::engine::follower::{Follower, FollowerEvent};
 use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
 use crate::engine::session::Seek;
-use crate::engine::stream::{Identity, Stream, StreamId};
-use crate::engine::{Event, SessionError, TrackInfo, keys};
-use crate::manifest::{DateRange, RenditionKind, Timeline};
+use crate::engine::stream::{Identity, PlayedRendition, Stream, StreamId};
+use crate::engine::{Event, SessionError, TrackKind, keys};
+use crate::manifest::{DateRange, Timeline};
 
 impl Driver {
     pub(super) fn handle_playlist(
@@ -19,44 +18,47 @@ impl Driver {
         world: &World,
     ) -> Result<(), SessionError> {
         match event {
-            PlaylistEvent::Opened(opened) => {
-                let Opened { url, source, presentation, media } = *opened?;
-                (self.url, self.presentation, self.source) = (Some(url), presentation, Some(source));
-                let timeline = Timeline::new(media.playlist.clone());
-                let stream = self.new_stream(media, timeline, world)?;
-                self.stream = Some(stream);
-                self.share_timeline();
-                let duration = self.shared.lock().duration;
-                self.seek();
-                let tracks = vec![TrackInfo { reader: self.reader.clone() }];
-                self.emit(Event::Ready { tracks, duration });
-                let data = self.presentation.as_ref().map(|p| p.session_data.clone()).unwrap_or_default();
-                if !data.is_empty() {
-                    self.emit(Event::SessionData(data));
-                }
-                self.tell_date_ranges();
-                self.warn_of_silence();
-            }
+            PlaylistEvent::Opened(opened) => self.handle_opened(*opened?, world)?,
             PlaylistEvent::Variant(index, media) => {
                 self.handle_variant(index, media.map(|media| *media), world)
             }
-            PlaylistEvent::Followed(id, event) if self.next.as_ref().is_some_and(|next| next.id == id) => {
-                self.handle_next_followed(event);
+            PlaylistEvent::Rendition(kind, url, media) => {
+                let handled = self.handle_rendition(kind, &url, media.map(|media| *media), world);
+                self.survive(kind, handled)?;
             }
-            PlaylistEvent::Followed(id, event) if self.stream.as_ref().is_some_and(|s| s.id == id) => {
-                self.handle_followed(event)?;
-            }
-            // Of a stream that is not played any more.
-            PlaylistEvent::Followed(..) => {}
+            PlaylistEvent::Followed(id, event) => self.handle_followed(id, event, world)?,
         }
         Ok(())
     }
 
-    /// Begins a stream with the first load of its playlist, which is in `timeline`.
+    fn handle_opened(&mut self, opened: Opened, world: &World) -> Result<(), SessionError> {
+        let Opened { url, source, presentation, media } = opened;
+        (self.url, self.presentation, self.source) = (Some(url), presentation.clone(), Some(source));
+        if let (Some(presentation), Some(index)) = (&presentation, media.variant) {
+            self.share_out(presentation, &presentation.variants[index]);
+        }
+        let timeline = Timeline::new(media.playlist.clone());
+        self.tracks.main.stream = Some(self.new_stream(TrackKind::Main, media, timeline, None, world)?);
+        self.share_timeline();
+        let duration = self.shared.lock().duration;
+        self.seek();
+        let (tracks, captions) = self.open_tracks(world);
+        self.emit(Event::Ready { tracks, captions, duration });
+        let data = presentation.map(|p| p.session_data.clone()).unwrap_or_default();
+        if !data.is_empty() {
+            self.emit(Event::SessionData(data));
+        }
+        self.tell_date_ranges();
+        Ok(())
+    }
+
+    /// Begins a stream of a track with the first load of its playlist, which is in `timeline`.
     pub(super) fn new_stream(
         &mut self,
+        kind: TrackKind,
         media: Media,
         timeline: Timeline,
+        rendition: Option<PlayedRendition>,
         world: &World,
     ) -> Result<Stream, SessionError> {
         let Media { variant: index, playlist, begun } = media;
@@ -68,12 +70,14 @@ impl Driver {
             index,
             variant: index.and_then(|index| variants.get(index)).cloned(),
             format: self.presentation.as_ref().map(|p| p.format).unwrap_or_default(),
+            rendition,
             playlist_url: playlist.url.clone(),
         };
         self.streams += 1;
         let id = StreamId(self.streams);
         let events = self.senders.fetches.clone();
-        let mut stream = Stream::new(id, self.config.clone(), identity, timeline.clone(), events)?;
+        let config = self.tracks.get(kind).config.clone();
+        let mut stream = Stream::new(id, config, identity, timeline.clone(), events)?;
         stream.servers = urls.len() - 1;
         if let Some(url) = &self.url {
             stream.join_swarm(url, &world.tls)?;
@@ -91,56 +95,48 @@ impl Driver {
         Ok(stream)
     }
 
-    /// The playlist in use goes on.
-    fn handle_followed(&mut self, event: FollowerEvent) -> Result<(), SessionError> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        match event {
-            FollowerEvent::Updated { timeline, restarted, moved } => {
-                if restarted {
-                    stream.viewer.handle_restart();
-                    stream.lost.clear();
-                    self.pump.restart(&timeline);
-                    if let Some(cursor) = self.pump.cursor() {
-                        stream.viewer.handle_cursor(Instant::now(), cursor);
-                    }
-                }
-                stream.take_timeline(*timeline)?;
-                if let Some(cursor) = self.pump.cursor().filter(|_| moved) {
-                    stream.try_again(cursor.0);
-                }
-                if restarted {
-                    self.call_off();
-                }
-                self.share_timeline();
-                self.tell_date_ranges();
-                if self.pump.cursor().is_none() {
-                    self.seek();
-                }
+    /// A playlist in use goes on, or that of what comes after it.
+    fn handle_followed(
+        &mut self,
+        id: StreamId,
+        event: FollowerEvent,
+        world: &World,
+    ) -> Result<(), SessionError> {
+        let of_track = |kind: &TrackKind| self.tracks.get(*kind).streams().any(|stream| stream.id == id);
+        // Of a stream that is not played any more.
+        let Some(kind) = TrackKind::ALL.into_iter().find(of_track) else { return Ok(()) };
+        let track = self.tracks.get_mut(kind);
+        if track.next.as_ref().is_some_and(|next| next.stream.id == id) {
+            if !track.handle_next_followed(event) {
+                self.refuse_next(kind);
+                self.provide_renditions(world);
             }
-            FollowerEvent::Trouble(error) => {
-                log::warn!(target: "p2phls-engine", "the live playlist cannot be reloaded: {error}");
+            return Ok(());
+        }
+        let followed = track.handle_followed(event);
+        match self.survive(kind, followed)? {
+            None | Some(Followed::Nothing) => return Ok(()),
+            Some(Followed::Restarted) => {
+                self.call_off(kind);
+                self.provide_renditions(world);
             }
-            FollowerEvent::Failed(error) => return Err(error),
+            Some(Followed::Updated) => {}
+        }
+        if kind == TrackKind::Main {
+            self.share_timeline();
+            self.tell_date_ranges();
+            if self.tracks.main.pump.cursor().is_none() {
+                self.seek();
+            }
+        } else {
+            self.tracks.get_mut(kind).go_on();
         }
         Ok(())
     }
 
-    /// Sound in a rendition of its own is not played yet; whoever hears nothing should know why.
-    fn warn_of_silence(&self) {
-        let variant = self.stream.as_ref().and_then(|stream| stream.variant.as_ref());
-        let (Some(presentation), Some(variant)) = (&self.presentation, variant) else { return };
-        let mut renditions = presentation.renditions_of(variant, RenditionKind::Audio).peekable();
-        if renditions.peek().is_some() && renditions.all(|rendition| rendition.url.is_some()) {
-            self.emit(Event::Warning(SessionError::Unsupported(format!(
-                "{}: the sound is in playlists of its own (EXT-X-MEDIA), which this version does not play",
-                presentation.url
-            ))));
-        }
-    }
-
     /// Tells of date ranges that have not been told of as they are now.
     fn tell_date_ranges(&mut self) {
-        let Some(stream) = &self.stream else { return };
+        let Some(stream) = &self.tracks.main.stream else { return };
         let listed = &stream.timeline.latest().date_ranges;
         let fresh = listed.iter().filter(|range| !self.date_ranges.contains(range));
         let placed =
@@ -154,7 +150,7 @@ impl Driver {
 
     /// Lets the element see what there is to play.
     pub(super) fn share_timeline(&mut self) {
-        let Some(stream) = &self.stream else { return };
+        let Some(stream) = &self.tracks.main.stream else { return };
         let mut shared = self.shared.lock();
         let before = std::mem::replace(&mut shared.duration, stream.timeline.duration());
         shared.window = Some(stream.timeline.window());
@@ -169,24 +165,16 @@ impl Driver {
 
     /// Goes to where the last seek points, or to the start.
     pub(super) fn seek(&mut self) {
-        let Seek { generation, position } = *self.seeks.borrow_and_update();
-        self.hurry_switch();
-        let Some(stream) = &mut self.stream else { return };
-        let timeline = &stream.timeline;
-        let position = if generation == 0 { timeline.start_position() } else { position };
-        let (first, last) = match (timeline.segments().front(), timeline.segments().back()) {
-            (Some(first), Some(last)) => (first, last),
-            _ => return, // A live stream that has not begun: its first segment will do.
-        };
-        let (number, start) = match timeline.at(position) {
-            Some(segment) => (segment.number, segment.start),
-            None if position >= last.end() && !timeline.is_live() => (last.number + 1, last.end()),
-            None if position >= last.end() => (last.number, last.start),
-            None => (first.number, first.start),
-        };
-        self.pump.go_to(number, start, generation);
-        self.origin = position.max(start);
-        stream.go_to(number);
+        let Seek { generation, position } = *self.wishes.seeks.borrow_and_update();
+        if self.tracks.main.promote() {
+            self.variant_changed();
+        }
+        let Some(stream) = &self.tracks.main.stream else { return };
+        if stream.timeline.segments().is_empty() {
+            return; // A live stream that has not begun.
+        }
+        let position = if generation == 0 { stream.timeline.start_position() } else { position };
+        self.tracks.iter_mut().for_each(|track| track.go_to(position, generation));
         self.stalls.reset();
     }
 
@@ -194,14 +182,20 @@ impl Driver {
     pub(super) fn handle_key(&mut self, key: keys::Loaded) -> Result<(), SessionError> {
         match self.keys.take(key) {
             Ok(()) => {
-                for stream in [&mut self.stream, &mut self.next].into_iter().flatten() {
-                    stream.check_again(&mut self.keys);
-                }
+                let streams = self.tracks.iter_mut().flat_map(|track| track.streams_mut());
+                streams.for_each(|stream| stream.check_again(&mut self.keys));
                 Ok(())
             }
-            Err((url, error)) if self.needed_key.as_ref() == Some(&url) => Err(error),
+            Err((url, error)) => self.handle_lost_key(&url, error),
+        }
+    }
+
+    fn handle_lost_key(&mut self, url: &url::Url, error: SessionError) -> Result<(), SessionError> {
+        let needs = |kind: &TrackKind| self.tracks.get(*kind).needed_key.as_ref() == Some(url);
+        match TrackKind::ALL.into_iter().find(needs) {
+            Some(kind) => self.survive(kind, Err(error)).map(|_: Option<()>| ()),
             // It was asked for early; there is still time.
-            Err((_, error)) => {
+            None => {
                 log::warn!(target: "p2phls-engine", "{error}");
                 Ok(())
             }

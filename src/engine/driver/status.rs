@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::Driver;
+use super::track::Track;
 use crate::engine::report::{self, PeerStats};
+use crate::engine::stream::Stream;
 use crate::swarm::tracker_messages::Traffic;
 use crate::viewer::Counters;
 
@@ -15,17 +17,18 @@ impl Driver {
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
         let playback = self.config.clock.playback();
-        let position = playback.map_or(self.pump.pushed, |p| p.position);
+        let pushed = self.pushed();
+        let position = playback.map_or(pushed, |p| p.position);
         if let Some(playback) = playback {
             let since_start = now.saturating_duration_since(self.started);
-            let ended = self.pump.has_ended();
+            let ended = self.tracks.main.pump.has_ended();
             let before = self.stalls.stalls;
-            self.stalls.update(since_start, position, playback.playing, self.pump.pushed, ended);
+            self.stalls.update(since_start, position, playback.playing, pushed, ended);
             if self.stalls.stalls > before {
                 log::warn!(target: "p2phls-engine", "playback has run dry at {position:?}");
             }
         }
-        for stream in [&mut self.stream, &mut self.next].into_iter().flatten() {
+        for stream in self.streams_mut() {
             stream.watch_swarm();
             if let Some(playback) = playback {
                 stream.viewer.handle_playback(now, playback.position, playback.playing);
@@ -39,25 +42,19 @@ impl Driver {
                 });
             }
         }
-        let counters = self.streams().fold(self.counters, |sum, s| report::sum(sum, s.viewer.counters()));
+        let counters = self.tracks.iter().map(Track::counters).fold(Counters::default(), report::sum);
         let memory = self.streams().map(|stream| stream.viewer.memory()).sum();
+        let skipped = self.tracks.iter().map(|track| track.skipped).sum();
         let buffered = self.buffered();
-        let Some(stream) = &self.stream else { return };
-        let mesh = stream.mesh.as_ref();
-        let peers = stream.viewer.peer_reports(now).into_iter().map(|peer| PeerStats {
-            id: peer.id.to_string(),
-            downloaded: peer.downloaded,
-            uploaded: peer.uploaded,
-            rate: (peer.rate * 8.0) as u64,
-            round_trip: mesh.and_then(|mesh| mesh.sender(peer.key)).and_then(|sender| sender.round_trip()),
-        });
-        let peers = peers.collect();
+        let peers = self.tracks.iter().filter_map(|track| track.stream.as_ref());
+        let peers = peers.flat_map(|stream| peers_of(stream, now)).collect();
+        let Some(stream) = &self.tracks.main.stream else { return };
         let mut shared = self.shared.lock();
         let stats = &mut shared.stats;
         stats.counters = counters;
         stats.stalls = self.stalls.stalls;
         stats.stalled_time = self.stalls.stalled_time;
-        stats.skipped_segments = self.skipped;
+        stats.skipped_segments = skipped;
         stats.swarm_size = stream.swarm_size.unwrap_or(0);
         stats.buffer_level = buffered.saturating_sub(position);
         stats.startup_time = self.startup;
@@ -71,12 +68,27 @@ impl Driver {
 
     /// How far playback is safe.
     pub(super) fn buffered(&self) -> Duration {
-        let held = self.streams().filter_map(|stream| stream.viewer.buffered_until()).max();
-        held.unwrap_or_default().max(self.pump.pushed)
+        self.needed().map(Track::buffered).min().unwrap_or_default()
     }
 
-    /// The counters of the streams that are not played any more, with those of one more.
-    pub(super) fn counters_with(&self, counters: Counters) -> Counters {
-        report::sum(self.counters, counters)
+    /// How far everything that playback needs has gone out.
+    fn pushed(&self) -> Duration {
+        self.needed().map(|track| track.pump.pushed).min().unwrap_or_default()
     }
+
+    fn needed(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(|track| track.is_needed())
+    }
+}
+
+/// The peers in a stream's swarm.
+fn peers_of(stream: &Stream, now: Instant) -> impl Iterator<Item = PeerStats> {
+    let mesh = stream.mesh.as_ref();
+    stream.viewer.peer_reports(now).into_iter().map(move |peer| PeerStats {
+        id: peer.id.to_string(),
+        downloaded: peer.downloaded,
+        uploaded: peer.uploaded,
+        rate: (peer.rate * 8.0) as u64,
+        round_trip: mesh.and_then(|mesh| mesh.sender(peer.key)).and_then(|sender| sender.round_trip()),
+    })
 }

@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 use super::succession::goes_with;
 use super::{Driver, World};
 use crate::engine::fetcher::FetchEvent;
-use crate::engine::follower::FollowerEvent;
 use crate::engine::playlists::{Media, PlaylistEvent};
 use crate::engine::stream::Stream;
-use crate::engine::{Config, SessionError, playlists};
+use crate::engine::{Config, SessionError, TrackKind, playlists};
 use crate::manifest::{Presentation, Timeline};
 use crate::swarm::SegmentId;
 use crate::switcher::{Adaptation, Limits, Standing, Throughput};
@@ -53,10 +52,6 @@ pub(super) struct Switching {
     loading: Option<usize>,
     /// Variants that cannot follow the one in play.
     refused: BTreeSet<usize>,
-    /// Number of the first segment of the next stream.
-    number: i64,
-    /// The next stream has begun to fetch.
-    fetching: bool,
     /// Switches done.
     pub count: u64,
 }
@@ -76,8 +71,6 @@ impl Switching {
             levels: Vec::new(),
             loading: None,
             refused: BTreeSet::new(),
-            number: 0,
-            fetching: false,
             count: 0,
         }
     }
@@ -134,19 +127,20 @@ impl Driver {
         let now = Instant::now();
         let busy = self.streams().any(Stream::is_fetching);
         let http_rate = self.switching.http_rate(now, busy);
-        let in_hand = self.pump.pushed.saturating_sub(self.position());
-        self.pump.relaxed = self.switching.levels.len() > 1 && in_hand > RELAXED;
-        if self.next.as_ref().is_some_and(|next| !next.lost.is_empty()) {
+        let in_hand = self.tracks.main.pump.pushed.saturating_sub(self.position());
+        self.tracks.main.pump.relaxed = self.switching.levels.len() > 1 && in_hand > RELAXED;
+        if self.tracks.main.next.as_ref().is_some_and(|next| !next.stream.lost.is_empty()) {
             log::warn!(target: "p2phls-engine", "the other variant's segments cannot be had");
-            self.refuse_next();
+            self.refuse_next(TrackKind::Main);
         }
+        let main = &self.tracks.main;
         let (Some(presentation), Some(source), Some(stream)) =
-            (self.presentation.clone(), self.source.clone(), &self.stream)
+            (self.presentation.clone(), self.source.clone(), &main.stream)
         else {
             return;
         };
         let Some(playing) = stream.index.filter(|_| self.switching.fixed.is_none()) else { return };
-        if self.next.is_some() || self.switching.loading.is_some() || self.pump.has_ended() {
+        if main.next.is_some() || self.switching.loading.is_some() || main.pump.has_ended() {
             return;
         }
         if self.switching.adaptation.is_none() {
@@ -173,13 +167,13 @@ impl Driver {
     }
 
     /// Where playback is or will begin.
-    fn position(&self) -> Duration {
-        self.config.clock.playback().map_or(self.origin, |playback| playback.position)
+    pub(super) fn position(&self) -> Duration {
+        self.config.clock.playback().map_or(self.tracks.main.origin, |playback| playback.position)
     }
 
     /// How playback stands; None before there is something to play.
     fn standing(&self, http_rate: Option<u64>) -> Option<Standing> {
-        let stream = self.stream.as_ref()?;
+        let stream = self.tracks.main.stream.as_ref()?;
         let position = self.position();
         let (_, end) = stream.timeline.window();
         Some(Standing {
@@ -194,18 +188,15 @@ impl Driver {
     /// The playlist of a variant to switch to has come, or not.
     pub(super) fn handle_variant(&mut self, index: usize, media: Result<Media, SessionError>, world: &World) {
         self.switching.loading = None;
-        if self.stream.as_ref().is_none_or(|stream| stream.index == Some(index)) || self.next.is_some() {
+        let main = &self.tracks.main;
+        if main.stream.as_ref().is_none_or(|stream| stream.index == Some(index)) || main.next.is_some() {
             return;
         }
         let prepared = media.and_then(|media| self.prepare(media, world));
         match prepared {
             Ok((next, last, number)) => {
                 log::info!(target: "p2phls-engine", "segment {number} is the first of the other variant");
-                (self.switching.number, self.switching.fetching) = (number, false);
-                if let Some(stream) = &mut self.stream {
-                    stream.end_at(Some(last));
-                }
-                self.next = Some(next);
+                self.tracks.main.follow_with(next, last, number);
             }
             Err(error) => {
                 log::warn!(target: "p2phls-engine", "the other variant cannot follow: {error}");
@@ -219,20 +210,20 @@ impl Driver {
     fn prepare(&mut self, media: Media, world: &World) -> Result<(Stream, i64, i64), SessionError> {
         let no_place =
             || SessionError::Unsupported("its segments do not begin where those in play do".to_owned());
-        let stream = self.stream.as_ref().ok_or_else(no_place)?;
+        let stream = self.tracks.main.stream.as_ref().ok_or_else(no_place)?;
         let timeline = stream.timeline.beside(media.playlist.clone());
         let bandwidth =
             |index: Option<usize>| Some(self.presentation.as_ref()?.variants.get(index?)?.bandwidth);
         let up = bandwidth(media.variant) > bandwidth(stream.index);
         let (last, number) = self.meeting(&timeline, up).ok_or_else(no_place)?;
-        Ok((self.new_stream(media, timeline, world)?, last, number))
+        Ok((self.new_stream(TrackKind::Main, media, timeline, None, world)?, last, number))
     }
 
     /// Where the stream in play and that of `other` meet: the number of the last segment of the one and of the
     /// first segment of the other.
     fn meeting(&self, other: &Timeline, up: bool) -> Option<(i64, i64)> {
-        let stream = self.stream.as_ref()?;
-        let mut number = self.pump.cursor()?.0 + i64::from(self.pump.has_begun());
+        let (stream, pump) = (self.tracks.main.stream.as_ref()?, &self.tracks.main.pump);
+        let mut number = pump.cursor()?.0 + i64::from(pump.has_begun());
         let held = |number: i64| stream.viewer.readable(SegmentId(number));
         let first = up && self.switching.count == 0;
         let enough = self.position() + FIRST_IMPRESSION.max(stream.timeline.target_duration() * 2);
@@ -276,77 +267,33 @@ impl Driver {
         })
     }
 
-    /// Lets the next stream fetch when the one in play has what it needs, which is needed first; and goes over
-    /// to it once the output has come to where it begins.
-    pub(super) fn switch_when_due(&mut self) {
-        let (Some(next), Some(stream), Some(cursor)) = (&mut self.next, &self.stream, self.pump.cursor())
-        else {
-            return;
-        };
-        let Some(last) = stream.last() else { return };
-        let due = cursor.0 > last;
-        if !self.switching.fetching && (due || stream.viewer.readable(SegmentId(last)).1) {
-            self.switching.fetching = true;
-            next.go_to(self.switching.number);
-        }
-        if due {
-            self.promote();
-            self.pump.switch_to(self.switching.number);
-        }
-    }
-
-    /// A seek does not wait for where streams meet.
-    pub(super) fn hurry_switch(&mut self) {
-        if self.next.is_some() {
-            self.promote();
-        }
-    }
-
-    /// Makes the next stream the one that is played.
-    fn promote(&mut self) {
-        let Some(next) = self.next.take() else { return };
-        if let Some(old) = self.stream.replace(next) {
-            self.counters = self.counters_with(old.viewer.counters());
-            tokio::spawn(old.stop());
-        }
+    /// Another variant is played than before.
+    pub(super) fn variant_changed(&mut self) {
         self.switching.count += 1;
         self.share_timeline();
     }
 
-    pub(super) fn handle_next_followed(&mut self, event: FollowerEvent) {
-        let Some(next) = &mut self.next else { return };
-        let failed = match event {
-            FollowerEvent::Updated { timeline, restarted: false, moved } => {
-                let taken = next.take_timeline(*timeline);
-                if moved {
-                    next.try_again(self.switching.number);
-                }
-                taken.is_err()
-            }
-            FollowerEvent::Updated { .. } | FollowerEvent::Failed(_) => true,
-            FollowerEvent::Trouble(_) => false,
-        };
-        if failed {
-            self.refuse_next();
-        }
-    }
-
-    /// The next stream has turned out to be of no use.
-    fn refuse_next(&mut self) {
-        if let Some(index) = self.next.as_ref().and_then(|next| next.index) {
+    /// What was to come next in a track has turned out to be of no use.
+    pub(super) fn refuse_next(&mut self, kind: TrackKind) {
+        let next = self.tracks.get(kind).next.as_ref().and_then(|next| next.stream.index);
+        if let Some(index) = next {
             self.refuse(index);
         }
-        self.call_off();
+        self.call_off(kind);
     }
 
     /// Plays on as if no switch had been begun.
-    pub(super) fn call_off(&mut self) {
-        let Some(next) = self.next.take() else { return };
-        self.counters = self.counters_with(next.viewer.counters());
-        tokio::spawn(next.stop());
-        if let Some(stream) = &mut self.stream {
-            stream.end_at(None);
-            self.switching.give_up(Instant::now(), stream.index);
+    pub(super) fn call_off(&mut self, kind: TrackKind) {
+        let track = self.tracks.get_mut(kind);
+        let begun = track.next.is_some();
+        track.call_off();
+        if !begun {
+            return;
+        }
+        track.choice.forget();
+        if kind == TrackKind::Main {
+            let playing = self.tracks.main.stream.as_ref().and_then(|stream| stream.index);
+            self.switching.give_up(Instant::now(), playing);
         }
     }
 
@@ -354,7 +301,7 @@ impl Driver {
     fn refuse(&mut self, index: usize) {
         self.switching.refused.insert(index);
         if let (Some(presentation), Some(playing)) =
-            (&self.presentation, self.stream.as_ref().and_then(|stream| stream.index))
+            (&self.presentation, self.tracks.main.stream.as_ref().and_then(|stream| stream.index))
         {
             self.switching.begin(presentation, playing);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One variant that is played or is about to be: its segments, the viewer that decides where they
+//! One variant or rendition that is played or is about to be: its segments, the viewer that decides where they
 //! come from, and the swarm of those who watch the same.
 //!
 //! | file | holds |
@@ -31,7 +31,7 @@ use super::soundness::Soundness;
 use super::store::Store;
 use super::{Config, P2pMode, SessionError};
 use crate::format::Format;
-use crate::manifest::{IDENTITY, Key, PlacedSegment, Timeline, Variant};
+use crate::manifest::{IDENTITY, Key, PlacedSegment, Rendition, Timeline, Variant};
 use crate::net::http::HttpClient;
 use crate::swarm::client::peer_id_from_random;
 use crate::swarm::wire::{self, Decoder};
@@ -46,15 +46,16 @@ pub struct StreamId(pub u64);
 /// What becomes of requests, and of which stream.
 pub type FetchEvents = mpsc::Sender<(StreamId, FetchEvent)>;
 
-/// A variant in play.
+/// A variant or a rendition in play.
 pub struct Stream {
     pub id: StreamId,
     config: Arc<Config>,
-    /// Which of the presentation's variants; None for a bare media playlist.
+    /// Which of the presentation's variants; None for a bare media playlist and for renditions.
     pub index: Option<usize>,
     pub variant: Option<Variant>,
     /// Of the manifest that the stream is in.
     format: Format,
+    rendition: Option<PlayedRendition>,
     pub playlist_url: Url,
     pub timeline: Timeline,
     /// Number of the last segment that is wanted, where another stream goes on after it.
@@ -86,13 +87,21 @@ pub struct Stream {
     joined: Option<Instant>,
 }
 
-/// Which variant a stream is.
+/// Which variant or rendition a stream is.
 pub struct Identity {
     pub index: Option<usize>,
     pub variant: Option<Variant>,
     /// Of the manifest that it is in.
     pub format: Format,
+    pub rendition: Option<PlayedRendition>,
     pub playlist_url: Url,
+}
+
+/// A rendition as its swarm is named by.
+pub struct PlayedRendition {
+    pub rendition: Rendition,
+    /// CODECS of the first variant that plays its group, or else of the first.
+    pub codecs: String,
 }
 
 impl Stream {
@@ -120,6 +129,7 @@ impl Stream {
             index: identity.index,
             variant: identity.variant,
             format: identity.format,
+            rendition: identity.rendition,
             playlist_url: identity.playlist_url,
             timeline: timeline.clone(),
             last: None,
@@ -311,7 +321,7 @@ fn unsupported(placed: &PlacedSegment) -> Option<(&PlacedSegment, &Key)> {
 }
 
 /// The next thing that happens in a stream's swarm.
-pub async fn next_in_swarm(stream: &mut Option<Stream>) -> (StreamId, MeshInput) {
+pub async fn next_in_swarm(stream: Option<&mut Stream>) -> (StreamId, MeshInput) {
     match stream {
         Some(Stream { id, mesh: Some(mesh), .. }) => (*id, mesh.next().await),
         _ => std::future::pending().await,

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use url::Url;
 
-use super::Stream;
+use super::{PlayedRendition, Stream};
 use crate::engine::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
 use crate::engine::{P2pMode, SessionError};
 use crate::manifest::Variant;
 use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
-use crate::swarm::identity::{self, Scheme, StreamType, VariantAttributes};
+use crate::swarm::identity::{self, AudioAttributes, Scheme, StreamType, VariantAttributes};
 use crate::swarm::wire::{self, Decoded, Decoder};
 use crate::swarm::{Command, InfoHash, SegmentId};
 use crate::viewer::PeerKey;
@@ -22,7 +22,7 @@ use crate::viewer::PeerKey;
 const SWARM_PATIENCE: Duration = Duration::from_secs(8);
 
 impl Stream {
-    /// Joins the swarm of those who watch the same variant of the presentation at `url`.
+    /// Joins the swarm of those who play the same variant or rendition of the presentation at `url`.
     pub fn join_swarm(&mut self, url: &Url, tls: &rustls::ClientConfig) -> Result<(), SessionError> {
         if self.config.p2p == P2pMode::Off || self.config.trackers.is_empty() {
             return Ok(());
@@ -39,9 +39,17 @@ impl Stream {
         }
         let default_id = identity::default_swarm_id(url.as_str());
         let swarm_id = self.config.swarm_id.as_deref().unwrap_or(default_id);
-        let attributes = self.variant.as_ref().map(variant_attributes).unwrap_or_default();
-        let properties = identity::main_properties(self.format, Scheme::V2, &attributes);
-        let name = identity::swarm_string(Scheme::V2, swarm_id, StreamType::Main, &properties);
+        let (stream_type, properties) = match &self.rendition {
+            Some(played) => (
+                StreamType::Secondary,
+                identity::secondary_properties(self.format, Scheme::V2, &audio_attributes(played)),
+            ),
+            None => {
+                let attributes = self.variant.as_ref().map(variant_attributes).unwrap_or_default();
+                (StreamType::Main, identity::main_properties(self.format, Scheme::V2, &attributes))
+            }
+        };
+        let name = identity::swarm_string(Scheme::V2, swarm_id, stream_type, &properties);
         let info_hash = InfoHash(identity::info_hash(&name));
         log::info!(target: "p2phls-swarm", "joining swarm {name} ({info_hash})");
         let config = MeshConfig {
@@ -196,5 +204,15 @@ fn variant_attributes(variant: &Variant) -> VariantAttributes<'_> {
         resolution: variant.resolution.map(|r| (r.width, r.height)),
         frame_rate: variant.frame_rate.as_deref().unwrap_or_default(),
         video_range: variant.video_range.as_deref().unwrap_or_default(),
+    }
+}
+
+fn audio_attributes(played: &PlayedRendition) -> AudioAttributes<'_> {
+    let rendition = &played.rendition;
+    AudioAttributes {
+        variant_codecs: rendition.codecs.as_deref().unwrap_or(&played.codecs),
+        language: rendition.language.as_deref().unwrap_or_default(),
+        channels: rendition.channels.as_deref().unwrap_or_default(),
+        name: rendition.swarm_name.as_deref().unwrap_or(&rendition.name),
     }
 }

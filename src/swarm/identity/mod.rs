@@ -22,7 +22,7 @@ pub mod hls;
 mod normalise;
 
 pub use dash::{NUMBER_SECONDS, segment_id as number_at};
-pub use hls::VariantAttributes;
+pub use hls::{AudioAttributes, VariantAttributes};
 
 #[cfg(test)]
 mod tests;
@@ -121,11 +121,7 @@ pub fn main_properties(format: Format, scheme: Scheme, variant: &VariantAttribut
 }
 
 /// The properties of an audio rendition's secondary stream, likewise.
-pub fn secondary_properties(
-    format: Format,
-    scheme: Scheme,
-    audio: &hls::AudioAttributes<'_>,
-) -> StreamProperties {
+pub fn secondary_properties(format: Format, scheme: Scheme, audio: &AudioAttributes<'_>) -> StreamProperties {
     match format {
         Format::Hls => hls::audio_properties(scheme, audio),
         Format::Dash => dash::audio_properties(&dash::AudioAttributes {

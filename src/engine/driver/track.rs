@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One track as it is played: the stream that its bytes come from, the one that comes after it, and what goes out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::Input;
+use super::renditions::Choice;
+use crate::engine::follower::FollowerEvent;
+use crate::engine::keys::Keys;
+use crate::engine::output::TrackWriter;
+use crate::engine::pump::{Pump, Step};
+use crate::engine::stream::{Stream, next_in_swarm};
+use crate::engine::{Config, SessionError, TrackKind, report};
+use crate::manifest::Init;
+use crate::net::http::HttpClient;
+use crate::swarm::SegmentId;
+use crate::viewer::Counters;
+
+/// Live segments in a row that could not be had before playback is given up.
+const MAX_SKIPS_IN_A_ROW: u32 = 5;
+
+/// Keys of so many segments ahead are asked for.
+const KEYS_AHEAD: i64 = 3;
+
+/// A track of the presentation.
+pub struct Track {
+    pub kind: TrackKind,
+    /// The session's, with this track's share of memory, uplink and peers.
+    pub config: Arc<Config>,
+    /// What there is to choose from, beside the main track.
+    pub choice: Choice,
+    /// What is played; None before it is known, and while nothing is chosen.
+    pub stream: Option<Stream>,
+    /// What is played after that.
+    pub next: Option<Next>,
+    pub pump: Pump,
+    /// The key without which nothing goes out.
+    pub needed_key: Option<Url>,
+    loading_init: Option<Arc<Init>>,
+    skips_in_a_row: u32,
+    pub skipped: u64,
+    /// Of the streams that are not played any more.
+    counters: Counters,
+    /// Where the output began, at the start or after the last seek, and how many seeks there had been.
+    pub origin: Duration,
+    generation: u64,
+}
+
+/// A stream that is about to be played.
+pub struct Next {
+    pub stream: Stream,
+    /// Number of its first segment.
+    pub number: i64,
+    /// It has begun to fetch.
+    fetching: bool,
+}
+
+/// What came of handing over.
+pub enum Pumped {
+    /// It waits for something.
+    Nothing,
+    Something,
+    /// The first byte has gone out.
+    FirstByte,
+    /// A segment was left out, because of this.
+    LeftOut(SessionError),
+    /// It waits for this initialisation segment, which is to be loaded.
+    Needs(Arc<Init>),
+}
+
+/// What a reload of the playlist in use has brought.
+pub enum Followed {
+    /// Nothing that matters to others.
+    Nothing,
+    Updated,
+    /// The server began anew.
+    Restarted,
+}
+
+impl Track {
+    pub fn new(kind: TrackKind, config: Arc<Config>, writer: TrackWriter) -> Self {
+        Self {
+            kind,
+            config,
+            choice: Choice::default(),
+            stream: None,
+            next: None,
+            pump: Pump::new(writer),
+            needed_key: None,
+            loading_init: None,
+            skips_in_a_row: 0,
+            skipped: 0,
+            counters: Counters::default(),
+            origin: Duration::ZERO,
+            generation: 0,
+        }
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.stream.iter().chain(self.next.iter().map(|next| &next.stream))
+    }
+
+    pub fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.stream.iter_mut().chain(self.next.iter_mut().map(|next| &mut next.stream))
+    }
+
+    /// The next thing that happens to it by itself.
+    pub async fn happens(&mut self) -> Input {
+        let waits_for_reader = !self.pump.has_room();
+        tokio::select! {
+            (stream, input) = next_in_swarm(self.stream.as_mut()) => Input::Mesh(stream, input),
+            (stream, input) = next_in_swarm(self.next.as_mut().map(|next| &mut next.stream)) => {
+                Input::Mesh(stream, input)
+            }
+            () = self.pump.writable(), if waits_for_reader => Input::Writable,
+        }
+    }
+
+    /// Carries out all that the viewers want.
+    pub fn settle(&mut self, http: &HttpClient, keys: &mut Keys) {
+        self.streams_mut().for_each(|stream| stream.settle(http, keys));
+    }
+
+    /// Goes to `position`, at the start or for the seek that `generation` counts.
+    pub fn go_to(&mut self, position: Duration, generation: u64) {
+        // A seek does not wait for where streams meet.
+        self.promote();
+        (self.origin, self.generation) = (position, generation);
+        self.pump.stand_by(position, generation);
+        let Some(stream) = &mut self.stream else { return };
+        let timeline = &stream.timeline;
+        let (first, last) = match (timeline.segments().front(), timeline.segments().back()) {
+            (Some(first), Some(last)) => (first, last),
+            _ => return, // A live stream that has not begun: its first segment will do.
+        };
+        let (number, start) = match timeline.at(position) {
+            Some(segment) => (segment.number, segment.start),
+            None if position >= last.end() && !timeline.is_live() => (last.number + 1, last.end()),
+            // Other tracks may be listed a little later than the main one.
+            None if position >= last.end()
+                && self.kind != TrackKind::Main
+                && position - last.end() <= timeline.target_duration() =>
+            {
+                (last.number + 1, last.end())
+            }
+            None if position >= last.end() => (last.number, last.start),
+            None => (first.number, first.start),
+        };
+        self.pump.go_to(number, start, generation);
+        self.origin = position.max(start);
+        stream.go_to(number);
+    }
+
+    /// Goes to where it should have gone when there was nothing yet.
+    pub fn go_on(&mut self) {
+        if self.stream.is_some() && self.pump.cursor().is_none() {
+            self.go_to(self.origin, self.generation);
+        }
+    }
+
+    /// Begins with `stream` at `position`.
+    pub fn begin(&mut self, stream: Stream, position: Duration) {
+        self.stream = Some(stream);
+        self.go_to(position, self.generation);
+    }
+
+    /// Hands over what can go out of the segments that begin by `until`, if that is a limit.
+    pub fn pump(&mut self, keys: &mut Keys, until: Option<Duration>) -> Result<Pumped, SessionError> {
+        let Some(stream) = &mut self.stream else { return Ok(Pumped::Nothing) };
+        if let (Some(until), Some(cursor)) = (until, self.pump.cursor()) {
+            let start = stream.timeline.get(cursor.0).map_or(self.pump.pushed, |placed| placed.start);
+            if start > until && !self.pump.has_begun() {
+                return Ok(Pumped::Nothing);
+            }
+        }
+        if let Some(cursor) = self.pump.cursor()
+            && let Some(error) = stream.lost.remove(&cursor)
+            // A peer may have brought it since.
+            && !stream.viewer.readable(cursor).1
+        {
+            return self.leave_out(error);
+        }
+        let viewer = &stream.viewer;
+        let readable = |segment| viewer.readable(segment);
+        match self.pump.step(&stream.timeline, &stream.store, keys, readable) {
+            Some(Step::Cursor(segment)) => {
+                self.skips_in_a_row = 0;
+                stream.come_to(segment);
+                let ahead = segment.0..=segment.0.saturating_add(KEYS_AHEAD);
+                for placed in ahead.filter_map(|number| stream.timeline.get(number)) {
+                    placed.segment.key.iter().for_each(|key| keys.want(key));
+                }
+            }
+            Some(Step::NeedInit(init)) => {
+                if self.loading_init.as_ref() == Some(&init) {
+                    return Ok(Pumped::Nothing);
+                }
+                self.loading_init = Some(init.clone());
+                return Ok(Pumped::Needs(init));
+            }
+            Some(Step::NeedKey(key)) => {
+                self.needed_key = key.uri.clone();
+                keys.want(&key);
+                return Ok(Pumped::Nothing);
+            }
+            Some(Step::Failed(error)) => return Err(error),
+            Some(Step::Skipped(count)) => {
+                self.skipped += count;
+                if let Some(cursor) = self.pump.cursor() {
+                    stream.come_to(cursor);
+                }
+            }
+            Some(Step::FirstByte) => return Ok(Pumped::FirstByte),
+            Some(Step::Ended) => {}
+            None => return Ok(Pumped::Nothing),
+        }
+        Ok(Pumped::Something)
+    }
+
+    /// An initialisation segment has come, or not.
+    pub fn take_init(
+        &mut self,
+        init: Arc<Init>,
+        bytes: Result<bytes::Bytes, SessionError>,
+    ) -> Result<(), SessionError> {
+        if self.loading_init.as_ref() == Some(&init) {
+            self.loading_init = None;
+        }
+        self.pump.add_init(init, bytes?);
+        Ok(())
+    }
+
+    /// A segment cannot be had. Live goes on without it, unless that becomes a habit.
+    fn leave_out(&mut self, error: SessionError) -> Result<Pumped, SessionError> {
+        self.skips_in_a_row += 1;
+        let live = self.stream.as_ref().is_some_and(|stream| stream.timeline.is_live());
+        if !live || self.skips_in_a_row > MAX_SKIPS_IN_A_ROW {
+            return Err(error);
+        }
+        self.skipped += 1;
+        self.pump.skip();
+        if let (Some(stream), Some(cursor)) = (&mut self.stream, self.pump.cursor()) {
+            stream.viewer.handle_cursor(Instant::now(), cursor);
+        }
+        Ok(Pumped::LeftOut(error))
+    }
+
+    /// The playlist in use goes on.
+    pub fn handle_followed(&mut self, event: FollowerEvent) -> Result<Followed, SessionError> {
+        let Some(stream) = &mut self.stream else { return Ok(Followed::Nothing) };
+        match event {
+            FollowerEvent::Updated { timeline, restarted, moved } => {
+                if restarted {
+                    stream.viewer.handle_restart();
+                    stream.lost.clear();
+                    self.pump.restart(&timeline);
+                    if let Some(cursor) = self.pump.cursor() {
+                        stream.viewer.handle_cursor(Instant::now(), cursor);
+                    }
+                }
+                stream.take_timeline(*timeline)?;
+                if let Some(cursor) = self.pump.cursor().filter(|_| moved) {
+                    stream.try_again(cursor.0);
+                }
+                Ok(if restarted { Followed::Restarted } else { Followed::Updated })
+            }
+            FollowerEvent::Trouble(error) => {
+                log::warn!(target: "p2phls-engine", "the live playlist cannot be reloaded: {error}");
+                Ok(Followed::Nothing)
+            }
+            FollowerEvent::Failed(error) => Err(error),
+        }
+    }
+
+    /// The playlist of what comes after it goes on. False: nothing comes of it.
+    pub fn handle_next_followed(&mut self, event: FollowerEvent) -> bool {
+        let Some(next) = &mut self.next else { return true };
+        match event {
+            FollowerEvent::Updated { timeline, restarted: false, moved } => {
+                let taken = next.stream.take_timeline(*timeline);
+                if moved {
+                    next.stream.try_again(next.number);
+                }
+                taken.is_ok()
+            }
+            FollowerEvent::Updated { .. } | FollowerEvent::Failed(_) => false,
+            FollowerEvent::Trouble(_) => true,
+        }
+    }
+
+    /// Goes over to `stream` and its segment `number` after the segment `last` of what is played.
+    pub fn follow_with(&mut self, stream: Stream, last: i64, number: i64) {
+        self.call_off();
+        if let Some(playing) = &mut self.stream {
+            playing.end_at(Some(last));
+        }
+        self.next = Some(Next { stream, number, fetching: false });
+    }
+
+    /// Lets the next stream fetch when the one in play has what it needs, which is needed first; and goes over
+    /// to it once the output has come to where it begins. True if it has.
+    pub fn switch_when_due(&mut self) -> bool {
+        let (Some(next), Some(stream), Some(cursor)) = (&mut self.next, &self.stream, self.pump.cursor())
+        else {
+            return false;
+        };
+        let Some(last) = stream.last() else { return false };
+        let (due, number) = (cursor.0 > last, next.number);
+        if !next.fetching && (due || stream.viewer.readable(SegmentId(last)).1) {
+            next.fetching = true;
+            next.stream.go_to(number);
+        }
+        if due {
+            self.promote();
+            self.pump.switch_to(number);
+        }
+        due
+    }
+
+    /// Makes the next stream the one that is played. False where there is none.
+    pub fn promote(&mut self) -> bool {
+        let Some(next) = self.next.take() else { return false };
+        let old = self.stream.replace(next.stream);
+        self.let_go(old);
+        true
+    }
+
+    /// Plays on as if nothing were to come after it.
+    pub fn call_off(&mut self) {
+        let next = self.next.take().map(|next| next.stream);
+        self.let_go(next);
+        if let Some(stream) = &mut self.stream {
+            stream.end_at(None);
+        }
+    }
+
+    /// Plays nothing any more, until something else is begun.
+    pub fn leave(&mut self) {
+        self.call_off();
+        let stream = self.stream.take();
+        self.let_go(stream);
+        self.pump.leave();
+    }
+
+    fn let_go(&mut self, stream: Option<Stream>) {
+        if let Some(stream) = stream {
+            self.counters = report::sum(self.counters, stream.viewer.counters());
+            tokio::spawn(stream.stop());
+        }
+    }
+
+    /// What all its streams have counted.
+    pub fn counters(&self) -> Counters {
+        self.streams().fold(self.counters, |sum, stream| report::sum(sum, stream.viewer.counters()))
+    }
+
+    /// How far playback is safe.
+    pub fn buffered(&self) -> Duration {
+        let held = self.streams().filter_map(|stream| stream.viewer.buffered_until()).max();
+        held.unwrap_or_default().max(self.pump.pushed)
+    }
+
+    /// Playback cannot go on without it: sound or picture that has more to show.
+    pub fn is_needed(&self) -> bool {
+        match self.kind {
+            TrackKind::Main => true,
+            TrackKind::Audio => (self.stream.is_some() || self.choice.is_loading()) && !self.pump.has_ended(),
+            TrackKind::Subtitles => false,
+        }
+    }
+
+    /// Ends everything that it has started.
+    pub async fn stop(mut self) {
+        for stream in [self.stream.take(), self.next.take().map(|next| next.stream)].into_iter().flatten() {
+            stream.stop().await;
+        }
+    }
+}
