@@ -5,6 +5,7 @@
 //! The rules are those of p2p-media-loader's peer protocol: a requester asks one segment at a time,
 //! an uploader serves one request at a time, and a new request replaces the one being served.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Announcement, Client, Command, PeerId, SegmentId};
@@ -76,12 +77,10 @@ pub enum Violation {
 pub struct Peer {
     pub id: PeerId,
     pub client: Client,
-    /// What it holds and how many bytes of each, [`WHOLE`] for all; ids ascending.
-    loaded: Vec<(SegmentId, u64)>,
-    /// Ids ascending.
-    http_loading: Vec<SegmentId>,
-    /// What it has heard that somebody brings; ids ascending.
-    coming: Vec<SegmentId>,
+    /// What it has said, as it came: everybody whom it was sent to has the same one.
+    said: Arc<Announcement>,
+    /// Of `said.loaded`, what does not count until it says it again.
+    doubts: Vec<(SegmentId, Doubt)>,
     /// It has said at least once what it holds, so it serves others.
     announced: bool,
     pub download: Option<Download>,
@@ -99,6 +98,15 @@ pub struct Peer {
     pub resting_until: Option<Instant>,
 }
 
+/// Why something that a peer has said does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// It has said Absent: it may have it all the same.
+    Refused,
+    /// It has brought nothing.
+    Failed,
+}
+
 /// Says that a peer holds all there is of a segment.
 pub const WHOLE: u64 = u64::MAX;
 
@@ -110,9 +118,8 @@ impl Peer {
         Self {
             id,
             client: Client::from_peer_id(&id.0),
-            loaded: Vec::new(),
-            http_loading: Vec::new(),
-            coming: Vec::new(),
+            said: Arc::default(),
+            doubts: Vec::new(),
             announced: false,
             download: None,
             upload: None,
@@ -128,22 +135,25 @@ impl Peer {
     /// How many bytes of `segment` the peer has said it holds, from the front; [`WHOLE`] for all of them, 0
     /// for none.
     pub fn held(&self, segment: SegmentId) -> u64 {
-        self.loaded.binary_search_by_key(&segment, |(id, _)| *id).map_or(0, |found| self.loaded[found].1)
+        if !self.lists(segment) || self.doubts.iter().any(|(id, _)| *id == segment) {
+            return 0;
+        }
+        self.said.held.iter().rfind(|held| held.segment == segment).map_or(WHOLE, |held| held.bytes)
     }
 
     /// The peer has said that it holds some of `segment`, or is fetching it over HTTP.
     pub fn knows(&self, segment: SegmentId) -> bool {
-        self.loaded.binary_search_by_key(&segment, |(id, _)| *id).is_ok() || self.is_fetching(segment)
+        self.lists(segment) && !self.doubts.contains(&(segment, Doubt::Failed)) || self.is_fetching(segment)
     }
 
     /// The peer has said that it is fetching `segment` over HTTP.
     pub fn is_fetching(&self, segment: SegmentId) -> bool {
-        self.http_loading.binary_search(&segment).is_ok()
+        self.said.http_loading.binary_search(&segment).is_ok()
     }
 
     /// The peer has said that somebody holds or fetches `segment`, itself or another.
     pub fn mentions(&self, segment: SegmentId) -> bool {
-        self.knows(segment) || self.coming.binary_search(&segment).is_ok()
+        self.knows(segment) || self.said.coming.binary_search(&segment).is_ok()
     }
 
     /// The peer has said at least once what it holds.
@@ -153,15 +163,25 @@ impl Peer {
 
     /// What it said it holds is of no use any more.
     pub fn forget_holdings(&mut self) {
-        self.loaded.clear();
-        self.http_loading.clear();
-        self.coming.clear();
+        self.said = Arc::default();
+        self.doubts.clear();
+    }
+
+    /// It says that it has some of it.
+    fn lists(&self, segment: SegmentId) -> bool {
+        self.said.loaded.binary_search(&segment).is_ok()
+    }
+
+    fn doubt(&mut self, segment: SegmentId, doubt: Doubt) {
+        if self.lists(segment) && !self.doubts.contains(&(segment, doubt)) {
+            self.doubts.push((segment, doubt));
+        }
     }
 
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
-        let loaded = self.loaded.last().map(|(id, _)| *id);
-        loaded.max(self.http_loading.last().copied()).max(self.coming.last().copied())
+        let Announcement { loaded, http_loading, coming, .. } = &*self.said;
+        [loaded, http_loading, coming].into_iter().filter_map(|ids| ids.last().copied()).max()
     }
 
     /// The peer can be expected to fetch `segment` for the swarm if it is elected: it ranks viewers as we do,
@@ -224,7 +244,7 @@ impl Peer {
     /// An absent or silent segment is not asked for again until the peer announces it anew.
     pub fn note_failure(&mut self, now: Instant, segment: SegmentId) {
         self.failures += 1;
-        self.forget(segment);
+        self.doubt(segment, Doubt::Failed);
         let rest = Duration::from_millis(250) * 2u32.saturating_pow(self.failures.min(5));
         self.resting_until = Some(now + rest);
     }
@@ -234,9 +254,7 @@ impl Peer {
     pub fn note_refusal(&mut self, now: Instant, segment: SegmentId) {
         const USUAL: u32 = 3;
         self.refusals += 1;
-        if let Ok(found) = self.loaded.binary_search_by_key(&segment, |(id, _)| *id) {
-            self.loaded[found].1 = 0;
-        }
+        self.doubt(segment, Doubt::Refused);
         if self.refusals > USUAL {
             let rest = Duration::from_millis(100) * 2u32.pow((self.refusals - USUAL).min(6));
             self.resting_until = Some(now + rest);
@@ -253,7 +271,7 @@ impl Peer {
     pub fn handle(&mut self, command: Command) -> Result<Notice, Violation> {
         Ok(match command {
             Command::Announcement(said) => {
-                self.take_announcement(&said);
+                self.take_announcement(said);
                 Notice::Announced
             }
             Command::Request { segment, request_id, offset } => {
@@ -315,28 +333,18 @@ impl Peer {
         })
     }
 
-    fn take_announcement(&mut self, said: &Announcement) {
+    fn take_announcement(&mut self, mut said: Arc<Announcement>) {
+        // Browsers sort them, and so do we; nobody else has to.
+        let lists = [&said.loaded, &said.http_loading, &said.coming];
+        if !lists.iter().all(|ids| ids.is_sorted()) {
+            let said = Arc::make_mut(&mut said);
+            said.loaded.sort_unstable();
+            said.http_loading.sort_unstable();
+            said.coming.sort_unstable();
+        }
         self.announced = true;
-        self.loaded.clear();
-        self.loaded.extend(said.loaded.iter().map(|id| (*id, WHOLE)));
-        // Browsers sort them; nobody else has to.
-        self.loaded.sort_unstable_by_key(|(id, _)| *id);
-        for held in &said.held {
-            if let Ok(found) = self.loaded.binary_search_by_key(&held.segment, |(id, _)| *id) {
-                self.loaded[found].1 = held.bytes;
-            }
-        }
-        self.http_loading.clone_from(&said.http_loading);
-        self.http_loading.sort_unstable();
-        self.coming.clone_from(&said.coming);
-        self.coming.sort_unstable();
-    }
-
-    /// It does not hold `segment` after all.
-    fn forget(&mut self, segment: SegmentId) {
-        if let Ok(found) = self.loaded.binary_search_by_key(&segment, |(id, _)| *id) {
-            self.loaded.remove(found);
-        }
+        self.said = said;
+        self.doubts.clear();
     }
 
     /// Takes note of `len` payload bytes. Gives the segment and offset they belong to, or None for what

@@ -35,8 +35,8 @@ impl Viewer {
         let mut memory = self.memory();
         while memory > self.config.max_memory {
             // Farthest behind first: whoever follows us is nearer than that. Then what is farthest ahead.
-            let behind = self.holdings.keys().next().copied().filter(|id| *id < cursor);
-            let ahead = || self.holdings.keys().next_back().copied().filter(|id| *id > cursor);
+            let behind = self.holdings.first().map(|(id, _)| *id).filter(|id| *id < cursor);
+            let ahead = || self.holdings.last().map(|(id, _)| *id).filter(|id| *id > cursor);
             let Some(victim) = behind.or_else(ahead) else { break };
             memory -= self.holdings.get(&victim).map_or(0, |h| h.have);
             self.evict(victim);

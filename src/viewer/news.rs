@@ -43,7 +43,10 @@ impl Viewer {
 
     /// What to pass on.
     pub(super) fn news_to_tell(&self) -> Vec<SegmentId> {
-        self.news.coming.iter().copied().filter(|id| !self.brings(*id)).collect()
+        let mut told: Vec<SegmentId> =
+            self.news.coming.iter().copied().filter(|id| !self.brings(*id)).collect();
+        told.sort_unstable();
+        told
     }
 
     /// We have it or are fetching it, and say so anyway.

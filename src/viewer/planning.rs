@@ -2,9 +2,10 @@
 
 //! Which segments are wanted, and a pass of the switcher over them.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
+
+use litemap::LiteMap;
 
 use super::holding::{Holding, HttpFetch, PeerTransfer, State};
 use super::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer};
@@ -335,7 +336,7 @@ impl Viewer {
         let mut useless = Vec::new();
         let mut wake: Option<Instant> = None;
         let mut look_at = |at: Instant| wake = Some(wake.map_or(at, |wake| wake.min(at)));
-        for (key, peer) in &self.peers {
+        for (key, peer) in self.peers.iter() {
             let strange = peer.downloaded + peer.uploaded == 0 && peer.opened + ACQUAINTANCE <= now;
             if peer.state.failures >= MAX_FAILURES || strange && peer.state.refusals >= MAX_REFUSALS {
                 useless.push(*key);
@@ -362,8 +363,8 @@ impl Viewer {
 
 /// How long a peer may be silent.
 fn patience(
-    peers: &BTreeMap<PeerKey, super::RemotePeer>,
-    holdings: &BTreeMap<SegmentId, Holding>,
+    peers: &LiteMap<PeerKey, super::RemotePeer>,
+    holdings: &LiteMap<SegmentId, Holding>,
     key: PeerKey,
 ) -> Duration {
     let segment = peers.get(&key).and_then(|p| p.state.download).map(|d| d.segment);

@@ -97,7 +97,7 @@ impl Viewer {
 
     /// The bytes of a segment will not come as promised: whoever waits for them is told at once.
     pub(super) fn refuse_uploads(&mut self, segment: SegmentId) {
-        for (key, peer) in &mut self.peers {
+        for (key, peer) in self.peers.iter_mut() {
             if let Some(upload) = peer.state.upload.filter(|u| u.segment == segment) {
                 peer.state.upload = None;
                 let command = Command::Absent { segment, request_id: upload.request_id };
@@ -191,7 +191,7 @@ impl Viewer {
     /// Whoever has waited too long for bytes that we do not have ourselves is sent elsewhere.
     fn release_starved(&mut self, now: Instant) {
         let mut starved = Vec::new();
-        for (key, peer) in &self.peers {
+        for (key, peer) in self.peers.iter() {
             let Some(upload) = peer.state.upload else { continue };
             if peer.room == 0 {
                 continue; // It is still receiving what it has been given.
@@ -256,7 +256,7 @@ impl Viewer {
         }
         let mut said = Announcement { coming: self.news_to_tell(), ..Announcement::default() };
         // Who has nothing to give had better not be asked, nor counted upon in the election.
-        let giving = if self.can_give(now) { Some(&self.holdings) } else { None };
+        let giving = self.can_give(now).then(|| self.holdings.iter());
         for (id, holding) in giving.into_iter().flatten() {
             if self.servable(*id).is_some() {
                 said.loaded.push(*id);

@@ -37,7 +37,7 @@ impl Viewer {
 
     /// The segment comes from somebody else.
     pub(super) fn unsubscribe(&mut self, segment: SegmentId) {
-        for (key, peer) in &mut self.peers {
+        for (key, peer) in self.peers.iter_mut() {
             if let Some(command) = peer.state.unsubscribe(segment) {
                 self.actions.push_back(Action::Command { peer: *key, command });
             }

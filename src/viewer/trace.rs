@@ -107,7 +107,7 @@ impl Viewer {
             return;
         }
         let Some(peer) = self.peers.get(&from).map(|peer| &peer.state) else { return };
-        for (segment, holding) in &mut self.holdings {
+        for (segment, holding) in self.holdings.iter_mut() {
             if holding.have > 0 || !peer.knows(*segment) || std::mem::replace(&mut holding.trace.heard, true)
             {
                 continue;
