@@ -111,8 +111,7 @@ fn representations_change_without_a_seam() {
     let (inits, media) = (of("init"), of("chunk"));
     let bytes = bytes.lock().unwrap();
     let (mut rest, mut changes, mut variant) = (&bytes[..], 0, 0);
-    let count = media[0].len();
-    for n in 0..count {
+    for (n, _) in media[0].iter().enumerate() {
         if let Some(next) = inits.iter().position(|init| rest.starts_with(&init[0])) {
             (rest, variant, changes) = (&rest[inits[next][0].len()..], next, changes + 1);
         }
