@@ -18,17 +18,25 @@ use gst::prelude::*;
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 
+/// Waits for the first frame and the first sound. Players may take one stream first and preroll once more with the
+/// other.
+fn wait_for_both(player: &Player) {
+    player.wait(gst::MessageType::AsyncDone);
+    let there = || player.video.first().is_some() && player.audio.first().is_some();
+    player.wait_until("picture and sound", 20, there);
+}
+
 /// The start, a seek and the end, with picture and sound where they belong.
 fn plays_and_seeks(consumer: Consumer, playlist: &str) {
     let origin = Origin::serve(&RENDITIONS);
     let player = Player::new(consumer, &origin.url(playlist), false);
     player.set_state(gst::State::Paused);
-    player.wait(gst::MessageType::AsyncDone);
+    wait_for_both(&player);
     assert_eq!(player.video.first(), Some(gst::ClockTime::ZERO), "{consumer:?}: the first frame");
     assert!(player.audio.first() < Some(50 * MS), "{consumer:?}: the first sound {:?}", player.audio.first());
 
     player.seek(17.0);
-    player.wait(gst::MessageType::AsyncDone);
+    wait_for_both(&player);
     let target = gst::ClockTime::from_seconds(17);
     assert_eq!(player.video.first(), Some(target), "{consumer:?}: the first frame after the seek");
     let sound = player.audio.first().expect("sound after the seek");
@@ -272,6 +280,21 @@ fn subtitles_come_in_time() {
         player.wait(gst::MessageType::Eos);
         let cues: Vec<_> = (17..DURATION).map(gst::ClockTime::from_seconds).collect();
         assert_eq!(player.text.times(), cues, "{consumer:?}");
+    }
+}
+
+/// Players that know nothing of streams play on with subtitles.
+#[test]
+fn subtitles_do_no_harm_in_older_players() {
+    let origin = Origin::serve(&RENDITIONS);
+    for consumer in [Consumer::Playbin, Consumer::Uridecodebin] {
+        let player = Player::new(consumer, &origin.url("text.m3u8"), false);
+        player.set_state(gst::State::Paused);
+        wait_for_both(&player);
+        player.seek(20.0);
+        player.set_state(gst::State::Playing);
+        player.wait(gst::MessageType::Eos);
+        assert_eq!(player.video.times().len() as u64, (DURATION - 20) * 25, "{consumer:?}");
     }
 }
 

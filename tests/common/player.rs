@@ -253,7 +253,7 @@ fn around(bin: &gst::Element, video: &Sink, audio: &Sink, text: &Sink) -> gst::P
         };
         let target = match () {
             () if is("audio") => &queues[1],
-            () if is("text") => {
+            () if is("text") || is("application") => {
                 if text.parent().is_none()
                     && let Some(pipeline) = added.upgrade()
                 {
