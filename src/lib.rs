@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Peer-assisted HLS for GStreamer.
+//! Peer-assisted HLS and DASH for GStreamer.
 //!
 //! A stream is a list of segments, and everyone who watches it needs the same segments at about
 //! the same time. The viewers of one stream form a *swarm* of WebRTC data channels, introduced to
@@ -13,6 +13,7 @@
 //!
 //! | floor | room | question |
 //! | --- | --- | --- |
+//! | 0 | [`format`] | Which kind of manifest is it? |
 //! | 1 | [`manifest`] | What is there to play? |
 //! | 1 | [`container`] | What do the bytes say about time and framing? |
 //! | 1 | [`swarm`] | Who has it, and how do peers and trackers talk? |
@@ -28,6 +29,7 @@
 //! comes in as an argument and wishes go out as values, so the same code runs in the element, in
 //! a property test and in a simulation, and a fault seen in the field can be replayed.
 
+pub mod format;
 pub mod manifest;
 pub mod swarm;
 pub mod switcher;
@@ -49,7 +51,7 @@ pub mod tracker;
 #[cfg(feature = "plugin")]
 gst::plugin_define!(
     p2phls,
-    "Plays HLS from other viewers over WebRTC as well as from the CDN",
+    "Plays HLS and DASH from other viewers over WebRTC as well as from the CDN",
     plugin_init,
     concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
     "MPL",

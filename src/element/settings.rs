@@ -108,7 +108,7 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         };
     }
     vec![
-        property!(location, ParamSpecString, "location", "URL of the HLS playlist to play (http, https); there is no default"),
+        property!(location, ParamSpecString, "location", "URL of the HLS playlist or DASH manifest to play (http, https); there is no default"),
         property!(
             trackers, ParamSpecString, "trackers",
             "WebTorrent trackers that introduce viewers to each other (ws and wss URLs, separated by commas); \

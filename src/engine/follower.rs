@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Keeps the media playlist in use fresh, and moves to another server that has the same when the
-//! one in use fails.
+//! Keeps the media playlist in use fresh: carries out what its [`Feed`] asks for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
-use url::Url;
 
 use super::SessionError;
-use super::playlists::{Loader, PlaylistEvent, ReloadError};
+use super::playlists::{Loader, PlaylistEvent, now};
 use super::stream::StreamId;
-use crate::manifest::{Change, MediaPlaylist, Refresh, Reload, Timeline, TimelineError, Variables, Wishes};
-
-/// What is asked of a server that offers it. Parts are not played yet.
-const WISHES: Wishes = Wishes { blocking: true, parts: false, deltas: true };
+use crate::manifest::{Change, Feed, Load, News, Next, Timeline};
 
 /// A live playlist that cannot be reloaded for this long has ended without saying so.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server that fails so often in a row is left for another, if there is one.
-const MAX_FAILURES: u32 = 2;
 
 /// What a follower tells, in order.
 pub enum FollowerEvent {
@@ -46,90 +38,67 @@ pub struct Bell {
     pub newer: Notify,
     /// The server in use does not have its segments.
     pub elsewhere: Notify,
+    /// It does not have the newest segment yet.
+    pub early: Notify,
 }
 
 /// Follows the playlist of one stream.
 pub struct Follower {
     pub stream: StreamId,
     pub loader: Loader,
-    /// Where the playlist is, in order of preference; the first is in use.
-    pub urls: Vec<Url>,
-    pub imports: Variables,
+    pub feed: Feed,
     pub bell: Arc<Bell>,
     pub events: mpsc::Sender<PlaylistEvent>,
 }
 
 impl Follower {
     /// Runs until the playlist does not change any more or can be loaded no more, or the receiver is
-    /// gone. `first` is the first load, which was begun at `begun` and is in `timeline`.
-    pub async fn run(mut self, mut timeline: Timeline, first: MediaPlaylist, begun: Instant) {
-        let mut refresh = Refresh::new(self.urls[0].clone(), WISHES, begun, &timeline);
-        let mut base = for_deltas(&first);
-        let mut succeeded = begun;
-        let mut failures = 0;
-        let mut moved = false;
+    /// gone. `timeline` has its first load.
+    pub async fn run(mut self, mut timeline: Timeline) {
+        // Since when nothing has come of it.
+        let mut trouble: Option<Instant> = None;
         loop {
-            let reload = match refresh.next(&timeline) {
-                // What has moved is asked at once.
-                Some(reload) if moved => Reload { at: Instant::now(), ..reload },
-                Some(reload) => reload,
-                None if moved => whole(&self.urls[0]),
-                // Nothing will be new, but what there is may be lost.
-                None if self.urls.len() > 1 => {
-                    Reload { at: Instant::now() + FOREVER, ..whole(&self.urls[0]) }
-                }
-                None => return,
-            };
+            let next = self.feed.next(now(), &timeline);
+            let Some(at) = next.at() else { return };
             tokio::select! {
-                () = tokio::time::sleep_until(reload.at.into()) => {}
+                () = tokio::time::sleep_until(at.into()) => {}
                 () = self.bell.newer.notified() => {}
                 () = self.bell.elsewhere.notified() => {
-                    self.move_on(&mut refresh, &timeline);
-                    (moved, failures, succeeded) = (true, 0, Instant::now());
+                    self.feed.move_on(now(), &timeline);
+                    trouble = None;
+                    continue;
+                }
+                () = self.bell.early.notified() => {
+                    self.feed.handle_early(now());
                     continue;
                 }
                 () = self.events.closed() => return,
             }
             let begun = Instant::now();
-            let loaded = self.loader.reload(&reload, &self.imports, base.as_ref()).await;
-            let result = match loaded {
-                Ok(playlist) => {
-                    let next = for_deltas(&playlist);
-                    let change = timeline.update(playlist).map_err(from_timeline);
-                    if change.is_ok() {
-                        base = next;
-                    }
-                    change
+            let news = match next {
+                Next::Load(load) if !self.feed.begin(&load) => continue,
+                Next::Load(load) => self.load(*load, begun, &mut timeline).await,
+                Next::Look(_) => {
+                    let looked = self.feed.look(now(), &mut timeline);
+                    looked.map_err(|error| (SessionError::Format(error.to_string()), false))
                 }
-                Err(ReloadError::Misfit) => {
-                    refresh.handle_misfit(begun);
-                    base = None;
-                    continue;
-                }
-                Err(ReloadError::Failed(error)) => Err(error),
+                Next::Rest => return,
             };
-            match result {
-                Ok(change) => {
-                    refresh.handle_loaded(begun, &timeline);
-                    (succeeded, failures) = (begun, 0);
-                    if change != Change::Unchanged || moved || !timeline.is_live() {
+            match news {
+                Ok(news) => {
+                    trouble = None;
+                    if let Some(News { change, moved }) = news {
+                        if moved {
+                            log::info!(target: "p2phls-engine", "segments come from another server now");
+                        }
                         let restarted = change == Change::Restarted;
                         let timeline = Box::new(timeline.clone());
                         self.send(FollowerEvent::Updated { timeline, restarted, moved }).await;
                     }
-                    moved = false;
                 }
-                Err(error) if succeeded.elapsed() > PATIENCE => {
-                    return self.send(FollowerEvent::Failed(error)).await;
-                }
-                Err(error) => {
-                    refresh.handle_failed(begun);
-                    failures += 1;
-                    let gone = matches!(error, SessionError::NotFound(_) | SessionError::NotAuthorized(_));
-                    moved = false;
-                    if self.urls.len() > 1 && (gone || failures >= MAX_FAILURES) {
-                        self.move_on(&mut refresh, &timeline);
-                        (moved, failures) = (true, 0);
+                Err((error, moved)) => {
+                    if trouble.get_or_insert(begun).elapsed() > PATIENCE {
+                        return self.send(FollowerEvent::Failed(error)).await;
                     }
                     self.send(FollowerEvent::Trouble(error)).await;
                     if moved {
@@ -141,11 +110,27 @@ impl Follower {
         }
     }
 
-    /// Takes the next server.
-    fn move_on(&mut self, refresh: &mut Refresh, timeline: &Timeline) {
-        self.urls.rotate_left(1);
-        log::info!(target: "p2phls-engine", "the playlist is taken from {} now", self.urls[0]);
-        *refresh = Refresh::new(self.urls[0].clone(), WISHES, Instant::now(), timeline);
+    /// Carries out a load. A failure tells whether another server is asked next.
+    async fn load(
+        &mut self,
+        load: Load,
+        begun: Instant,
+        timeline: &mut Timeline,
+    ) -> Result<Option<News>, (SessionError, bool)> {
+        let answer = self.loader.load(&load, 0).await;
+        let result = match answer {
+            Ok(answer) => {
+                let from = answer.url.clone();
+                let taken = self.feed.handle_loaded(load.clone(), answer, now(), timeline);
+                taken.map_err(|error| SessionError::Format(format!("{from}: {error}")))
+            }
+            Err(error) => Err(error),
+        };
+        result.or_else(|error| {
+            let gone = matches!(error, SessionError::NotFound(_) | SessionError::NotAuthorized(_));
+            let moved = self.feed.handle_failed(&load, begun, gone, timeline);
+            if load.is_needed { Err((error, moved)) } else { Ok(None) }
+        })
     }
 
     async fn send(&self, event: FollowerEvent) {
@@ -156,20 +141,3 @@ impl Follower {
 
 /// The wait before another server is asked.
 const PAUSE: Duration = Duration::from_millis(250);
-
-/// Longer than anybody plays.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3_600);
-
-/// A reload that asks nothing special.
-fn whole(url: &Url) -> Reload {
-    Reload { at: Instant::now(), url: url.clone(), blocking: false, patience: None }
-}
-
-/// What delta updates build on, where the server makes them.
-fn for_deltas(playlist: &MediaPlaylist) -> Option<MediaPlaylist> {
-    playlist.server_control.can_skip_until.map(|_| playlist.clone())
-}
-
-fn from_timeline(error: TimelineError) -> SessionError {
-    SessionError::Format(error.to_string())
-}

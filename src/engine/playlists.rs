@@ -3,18 +3,17 @@
 //! Loads the presentation and the media playlists of its variants.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use url::Url;
 
 use super::follower::FollowerEvent;
 use super::stream::StreamId;
 use super::{SessionError, TrackKind, resource};
 use crate::manifest::{
-    self, Manifest, ManifestError, MediaPlaylist, Presentation, Reload, Variables, Variant,
+    Answer, Asked, Load, MAX_BYTES, ManifestError, MediaPlaylist, Now, Presentation, Source, Variant,
 };
-use crate::net::http::{HttpClient, Part};
+use crate::net::http::{HttpClient, Part, Request};
 use crate::switcher::Limits;
 use crate::switcher::ladder::{Offer, best_within};
 
@@ -28,6 +27,9 @@ pub enum PlaylistEvent {
     /// The playlist of this stream goes on.
     Followed(StreamId, FollowerEvent),
 }
+
+/// Further loads that one playlist may take, such as indexes of indexes.
+const MAX_LOADS: usize = 5_000;
 
 /// Variants that are tried until one can be loaded.
 const MAX_TRIES: usize = 8;
@@ -43,6 +45,7 @@ pub struct Loader {
 pub struct Opened {
     /// Where the first playlist came from in the end.
     pub url: Url,
+    pub source: Source,
     /// None: the first playlist is a media playlist already.
     pub presentation: Option<Arc<Presentation>>,
     pub media: Media,
@@ -66,21 +69,28 @@ impl Loader {
         choose: impl Fn(&[Variant]) -> Option<usize>,
     ) -> Result<Opened, SessionError> {
         let begun = Instant::now();
-        let (from, body) = self.get(&self.http, location, self.retries).await?;
-        let presentation = match read(&from, manifest::parse(&from, &body))? {
-            Manifest::Media(playlist) => {
-                let media = Media { variant: None, playlist, begun };
-                return Ok(Opened { url: from, presentation: None, media });
-            }
-            Manifest::Multivariant(presentation) => Arc::new(presentation),
+        let request = Request { url: location, part: Part::default(), head_only: false, limit: MAX_BYTES };
+        let first = self.answer(request, Duration::ZERO, begun, self.retries).await?;
+        let from = first.url.clone();
+        let source = Source::open(first, now()).map_err(|error| unreadable(&from, error))?;
+        let mut loads = 0;
+        while let Some(load) = source.missing(now()).filter(|_| loads < MAX_LOADS) {
+            self.carry_out(&source, load).await?;
+            loads += 1;
+        }
+        let Some(presentation) = source.presentation() else {
+            let media = Media { begun, ..self.media(&source, &from).await? };
+            return Ok(Opened { url: from, source, presentation: None, media });
         };
-        let none = || SessionError::Format(format!("{from}: the multivariant playlist names no variant"));
+        let none = || SessionError::Format(format!("{from}: there is no variant in it to play"));
         let mut error = none();
         for index in
             choose(&presentation.variants).iter().flat_map(|first| near(&presentation.variants, *first))
         {
-            match self.variant(&presentation, index).await {
-                Ok(media) => return Ok(Opened { url: from, presentation: Some(presentation), media }),
+            match self.variant(&source, &presentation, index).await {
+                Ok(media) => {
+                    return Ok(Opened { url: from, source, presentation: Some(presentation), media });
+                }
                 Err(failure) => {
                     log::warn!(target: "p2phls-engine", "a variant is passed over: {failure}");
                     error = failure;
@@ -91,80 +101,82 @@ impl Loader {
     }
 
     /// Loads the media playlist of a variant.
-    pub async fn variant(&self, presentation: &Presentation, index: usize) -> Result<Media, SessionError> {
-        let media = self.rendition(presentation, &presentation.variants[index].url).await?;
+    pub async fn variant(
+        &self,
+        source: &Source,
+        presentation: &Presentation,
+        index: usize,
+    ) -> Result<Media, SessionError> {
+        let media = self.media(source, &presentation.variants[index].url).await?;
         Ok(Media { variant: Some(index), ..media })
     }
 
-    /// Loads the media playlist at `url`, of a rendition of the presentation.
-    pub async fn rendition(&self, presentation: &Presentation, url: &Url) -> Result<Media, SessionError> {
+    /// Loads the media playlist that has this address in its presentation, be it that of a variant or
+    /// of a rendition.
+    pub async fn media(&self, source: &Source, url: &Url) -> Result<Media, SessionError> {
         let begun = Instant::now();
-        let (from, body) = self.get(&self.http, url, self.retries).await?;
-        let parsed = manifest::parse_with(&from, &body, &presentation.variables);
-        let mut playlist = media(&from, read(&from, parsed)?)?;
-        inherit(&mut playlist, presentation);
-        Ok(Media { variant: None, playlist, begun })
-    }
-
-    /// Loads a media playlist again, where `previous` is what a delta update builds on.
-    ///
-    /// # Errors
-    ///
-    /// [`ReloadError::Misfit`]: the whole playlist has to be loaded.
-    pub async fn reload(
-        &self,
-        reload: &Reload,
-        imports: &Variables,
-        previous: Option<&MediaPlaylist>,
-    ) -> Result<MediaPlaylist, ReloadError> {
-        let http = self.http.patient(reload.patience.unwrap_or(Duration::ZERO));
-        let (from, body) = self.get(&http, &reload.url, 0).await?;
-        let parsed = match previous {
-            Some(previous) => manifest::parse_reload(&from, &body, imports, previous),
-            None => manifest::parse_with(&from, &body, imports),
-        };
-        match parsed {
-            Err(ManifestError::DeltaWithoutBase { .. }) => Err(ReloadError::Misfit),
-            parsed => Ok(media(&from, read(&from, parsed)?)?),
+        for _ in 0..MAX_LOADS {
+            let asked = source.playlist(url, now()).map_err(|error| unreadable(url, error))?;
+            let playlist = match asked {
+                Asked::Ready(playlist) => Some(*playlist),
+                Asked::Load(load) => self.carry_out(source, *load).await?,
+            };
+            if let Some(playlist) = playlist {
+                return Ok(Media { variant: None, playlist, begun });
+            }
         }
+        Err(SessionError::Format(format!("{url}: its index has no end")))
     }
 
-    async fn get(&self, http: &HttpClient, url: &Url, retries: u32) -> Result<(Url, Bytes), SessionError> {
-        resource::load(http, url, Part::default(), manifest::MAX_BYTES, retries).await
+    /// Makes a request and hands over what is answered, or that nothing is.
+    async fn carry_out(&self, source: &Source, load: Load) -> Result<Option<MediaPlaylist>, SessionError> {
+        let answer = match self.load(&load, self.retries).await {
+            Ok(answer) => Some(answer),
+            Err(error) if load.is_needed => return Err(error),
+            Err(error) => {
+                log::warn!(target: "p2phls-engine", "going on without it: {error}");
+                None
+            }
+        };
+        let url = load.url.clone();
+        source.handle_loaded(load, answer, now()).map_err(|error| unreadable(&url, error))
+    }
+
+    /// Makes a request.
+    pub async fn load(&self, load: &Load, retries: u32) -> Result<Answer, SessionError> {
+        let part = load.byte_range.map(|range| Part { offset: range.offset, length: Some(range.length) });
+        let request = Request {
+            url: &load.url,
+            part: part.unwrap_or_default(),
+            head_only: load.head_only,
+            limit: load.limit,
+        };
+        self.answer(request, load.patience.unwrap_or_default(), Instant::now(), retries).await
+    }
+
+    async fn answer(
+        &self,
+        request: Request<'_>,
+        patience: Duration,
+        begun: Instant,
+        retries: u32,
+    ) -> Result<Answer, SessionError> {
+        let fetched = resource::fetch(&self.http.patient(patience), request, retries).await?;
+        let age = fetched.age.unwrap_or_default();
+        Ok(Answer { url: fetched.url, body: fetched.body, date: fetched.date, age, begun })
     }
 }
 
-/// Why a reload could not be used.
-#[derive(Debug)]
-pub enum ReloadError {
-    /// A delta update builds on what is not known.
-    Misfit,
-    Failed(SessionError),
+/// This moment.
+pub fn now() -> Now {
+    // Before 1970 is as good as at its beginning: nothing was published then.
+    let system = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Now { instant: Instant::now(), system }
 }
 
-impl From<SessionError> for ReloadError {
-    fn from(error: SessionError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-fn read(from: &Url, parsed: Result<Manifest, ManifestError>) -> Result<Manifest, SessionError> {
-    parsed.map_err(|error| SessionError::Format(format!("{from}: {error}")))
-}
-
-fn media(from: &Url, manifest: Manifest) -> Result<MediaPlaylist, SessionError> {
-    match manifest {
-        Manifest::Media(playlist) => Ok(playlist),
-        Manifest::Multivariant(_) => Err(SessionError::Format(format!(
-            "{from}: this must be a media playlist, but is a multivariant one"
-        ))),
-    }
-}
-
-/// What a multivariant playlist says of all its media playlists: RFC 8216bis 4.4.2.
-fn inherit(playlist: &mut MediaPlaylist, presentation: &Presentation) {
-    playlist.independent_segments |= presentation.independent_segments;
-    playlist.start_offset = playlist.start_offset.or(presentation.start_offset);
+/// What was loaded is no use.
+pub fn unreadable(from: &Url, error: ManifestError) -> SessionError {
+    SessionError::Format(format!("{from}: {error}"))
 }
 
 /// The best variant that fits `speed` (bits/s), or the leanest if none does. Without a known speed the
@@ -210,6 +222,7 @@ fn near(variants: &[Variant], first: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::{self, Manifest};
 
     fn variants(text: &str) -> Vec<Variant> {
         let base = Url::parse("http://h/m.m3u8").unwrap();

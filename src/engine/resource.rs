@@ -8,7 +8,7 @@ use bytes::Bytes;
 use url::Url;
 
 use super::SessionError;
-use crate::net::http::{HttpClient, HttpError, Part};
+use crate::net::http::{Fetched, HttpClient, HttpError, Part, Request};
 
 /// The wait before the first further try; each one after that is twice as long, up to 32 times.
 const BACKOFF: Duration = Duration::from_millis(300);
@@ -26,9 +26,15 @@ pub async fn load(
     limit: usize,
     retries: u32,
 ) -> Result<(Url, Bytes), SessionError> {
+    let request = Request { url, part, head_only: false, limit };
+    fetch(http, request, retries).await.map(|fetched| (fetched.url, fetched.body))
+}
+
+/// The same, with what the head of the response says.
+pub async fn fetch(http: &HttpClient, request: Request<'_>, retries: u32) -> Result<Fetched, SessionError> {
     let mut tries = 0;
     loop {
-        match http.get(url, part, limit).await.map_err(SessionError::from) {
+        match http.fetch(request).await.map_err(SessionError::from) {
             Err(SessionError::Connection(_)) if tries < retries => {
                 tokio::time::sleep(BACKOFF * 2u32.saturating_pow(tries.min(5))).await;
                 tries += 1;

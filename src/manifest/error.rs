@@ -24,6 +24,12 @@ pub enum ManifestError {
     /// A segment, initialisation segment or key whose address makes no URL.
     #[error("line {line}: `{uri}` is not a usable URI: {source}")]
     BadUri { line: usize, uri: String, source: url::ParseError },
+    /// A multivariant playlist where a variant names one with segments.
+    #[error("a variant must be a media playlist, this is a multivariant one")]
+    NotMedia { url: url::Url },
+    /// It is an MPD, or belongs to one.
+    #[error(transparent)]
+    Dash(#[from] super::dash::DashError),
     /// A delta update leaves out segments that the playlist before it does not have either. The
     /// whole playlist has to be loaded.
     #[error("line {line}: the delta update builds on segment {sequence}, which is not known")]

@@ -2,6 +2,9 @@
 
 //! Floor 1: what is there to play? HLS or DASH text in, one typed model out; pure.
 //!
+//! A [`Source`] is a presentation that is played, whatever its manifest is; a [`Feed`] keeps one of its
+//! playlists fresh. Both say what to load with [`Load`] and take what came of it. Below them:
+//!
 //! [`parse`] turns the body of a playlist into a [`Manifest`]: either a [`Presentation`] (the
 //! choice of variants and renditions) or a [`MediaPlaylist`] (the segments of one of them). A
 //! [`Timeline`] then keeps the segments of a media playlist in place while a live one is reloaded,
@@ -13,23 +16,29 @@
 pub mod dash;
 mod date_range;
 mod error;
+mod feed;
 mod hls;
 mod keys;
+mod load;
 mod low_latency;
 mod media;
 mod presentation;
+mod source;
 mod steering;
 mod timeline;
 
 pub use date_range::{Asset, Cue, DateRange, Interstitial};
 pub use error::ManifestError;
+pub use feed::{Feed, FeedError, News, Next};
 pub use hls::{Directives, Refresh, Reload, Skip, Variables, Wishes, parse, parse_reload, parse_with};
 pub use keys::{IDENTITY, Key, KeyMethod};
+pub use load::{Answer, Load, Now};
 pub use low_latency::{Edge, HintKind, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
 pub use media::{ByteRange, Init, MediaPlaylist, PlaylistType, Segment, StartOffset};
 pub use presentation::{
     ContentSteering, Presentation, Rendition, RenditionKind, Resolution, SessionContent, SessionData, Variant,
 };
+pub use source::{Asked, Source};
 pub use steering::{PathwayClone, Replacement, SteeringError, SteeringManifest};
 pub use timeline::{Change, PlacedSegment, Timeline, TimelineError};
 

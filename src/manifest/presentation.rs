@@ -10,12 +10,15 @@ use std::sync::Arc;
 use url::Url;
 
 use super::{Key, StartOffset, Variables};
+use crate::format::Format;
 
 /// The choice that a multivariant playlist gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Presentation {
     /// Where the playlist came from; relative addresses have been resolved against it.
     pub url: Url,
+    /// Of the manifest; names of swarms depend on it.
+    pub format: Format,
     /// In the order of the playlist; those of key frames alone are not among them.
     pub variants: Vec<Variant>,
     /// EXT-X-I-FRAME-STREAM-INF: the key frames alone, for playback at other speeds.
@@ -41,6 +44,7 @@ impl Presentation {
     pub fn new(url: Url) -> Self {
         Self {
             url,
+            format: Format::default(),
             variants: Vec::new(),
             i_frame_variants: Vec::new(),
             renditions: Vec::new(),
@@ -79,6 +83,8 @@ pub struct Variant {
     pub bandwidth: u64,
     /// AVERAGE-BANDWIDTH in bits a second.
     pub average_bandwidth: Option<u64>,
+    /// What browsers take for its bitrate when they name its swarm, where that is not `bandwidth`.
+    pub swarm_bandwidth: Option<u64>,
     /// SCORE: of variants that can be played, the publisher prefers the highest. None where it is
     /// missing or negative.
     pub score: Option<f64>,
@@ -163,6 +169,10 @@ pub struct Rendition {
     pub group_id: String,
     /// NAME as written; empty where it is missing.
     pub name: String,
+    /// What browsers call it when they name its swarm, where that is not `name`.
+    pub swarm_name: Option<String>,
+    /// Its own codecs; those of HLS stand in the variants that name its group.
+    pub codecs: Option<String>,
     /// LANGUAGE as written.
     pub language: Option<String>,
     /// ASSOC-LANGUAGE as written: another language in another role, such as written instead of

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue, RANGE};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_RANGE, DATE, HeaderMap, HeaderName, HeaderValue, RANGE};
+use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use super::tls::TlsError;
@@ -56,6 +56,29 @@ pub struct HttpConfig {
 pub struct Part {
     pub offset: u64,
     pub length: Option<u64>,
+}
+
+/// What is to be fetched whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub url: &'a Url,
+    pub part: Part,
+    /// Only the head of the response is of interest.
+    pub head_only: bool,
+    /// Most bytes of the body.
+    pub limit: usize,
+}
+
+/// A response that has come whole.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Where it came from in the end.
+    pub url: Url,
+    pub body: Bytes,
+    /// The Date header.
+    pub date: Option<String>,
+    /// The Age header.
+    pub age: Option<Duration>,
 }
 
 /// Connections are kept and shared by its clones.
@@ -109,9 +132,20 @@ impl HttpClient {
 
     /// Fetches a small resource, or a small part of one. Gives it with the URL that it came from in the end.
     pub async fn get(&self, url: &Url, part: Part, limit: usize) -> Result<(Url, Bytes), HttpError> {
+        let fetched = self.fetch(Request { url, part, head_only: false, limit }).await?;
+        Ok((fetched.url, fetched.body))
+    }
+
+    /// Fetches a small resource, or a small part of one.
+    pub async fn fetch(&self, request: Request<'_>) -> Result<Fetched, HttpError> {
+        let Request { url, part, head_only, limit } = request;
         // Whether a range counts compressed bytes is for each server to guess.
         let compressed = part == Part::default();
-        let mut body = self.open(url, part, compressed).await?;
+        let method = if head_only { Method::HEAD } else { Method::GET };
+        let mut body = self.ask(method, url, part, compressed).await?;
+        let header = |name| Some(body.response.headers().get(name)?.to_str().ok()?.to_owned());
+        let date: Option<String> = header(DATE);
+        let age = header(AGE).and_then(|age| age.trim().parse().ok()).map(Duration::from_secs);
         if body.offset != part.offset {
             return Err(HttpError::NoRanges { url: url.to_string() });
         }
@@ -129,12 +163,16 @@ impl HttpClient {
         if part.length.is_some() && whole.len() < wanted {
             return Err(HttpError::WrongRange { url: url.to_string() });
         }
-        Ok((body.response.url().clone(), whole.freeze()))
+        Ok(Fetched { url: body.response.url().clone(), body: whole.freeze(), date, age })
     }
 
     /// Asks for a part of a resource and waits for the head of the response.
     pub async fn open(&self, url: &Url, part: Part, compressed: bool) -> Result<Body, HttpError> {
-        let mut request = self.client.get(url.clone());
+        self.ask(Method::GET, url, part, compressed).await
+    }
+
+    async fn ask(&self, method: Method, url: &Url, part: Part, compressed: bool) -> Result<Body, HttpError> {
+        let mut request = self.client.request(method, url.clone());
         let ranged = part != Part::default();
         if ranged {
             let last = part.length.map(|length| part.offset.saturating_add(length).saturating_sub(1));

@@ -85,6 +85,7 @@ impl Stream {
             start: Duration::from_micros(self.start(segment)),
             duration: Duration::from_micros(self.segment),
             size: None,
+            names: None,
         };
         (self.oldest(newest)..=newest).map(spec).collect()
     }

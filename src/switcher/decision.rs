@@ -116,6 +116,9 @@ pub enum Reason {
     Hedge,
 }
 
+/// Word of a segment is waited for no longer than this part of the time that there is.
+const WORD_SHARE: u32 = 8;
+
 /// Decides where the missing bytes of one segment should come from. `seat` is asked only where it matters.
 pub fn decide(
     policy: &Policy,
@@ -154,7 +157,12 @@ pub fn decide(
     let step_in = match seat() {
         Seat::Elected => return Choice::Http(Reason::Elected),
         // The backups of p2p-media-loader v5: the n-th steps in a little before the next.
-        Seat::Backup(rank) => (http_need + http_need / rank + margin).max(policy.reserve),
+        Seat::Backup(rank) => {
+            // Where all see it at the same moment, word that it is being fetched has not come yet.
+            let word = policy.spread.min(s.first_slack / WORD_SHARE);
+            let turn = http_need + http_need / rank + margin;
+            turn.min(s.first_slack.saturating_sub(word)).max(last_call).max(policy.reserve)
+        }
         Seat::Bystander => last_call.max(policy.reserve),
         Seat::Wave(wave) => {
             // What is on its way may take as long again to come as word of it did.
@@ -207,6 +215,18 @@ mod tests {
         let first = |s: &Situation| decide(&POLICY, &unmeasured, s, || Seat::Wave(9));
         assert_eq!(first(&situation(0.0)), Choice::Http(Reason::LastCall));
         assert_eq!(first(&Situation { peer_free: true, ..situation(0.0) }), Choice::Race);
+    }
+
+    #[test]
+    fn a_backup_waits_for_word_of_the_elected() {
+        // So little time that it would be its turn at once.
+        let s = Situation { first_slack: Duration::from_secs(4), ..situation(4.0) };
+        let tight = |slack: f64| Situation { slack: Duration::from_secs_f64(slack), missing: 3_000_000, ..s };
+        let Choice::WaitUntilSlack(at) = decide_from(&POLICY, &tight(4.0), Seat::Backup(1)) else {
+            panic!("it does not wait")
+        };
+        assert_eq!(at, Duration::from_millis(3_500));
+        assert_eq!(decide_from(&POLICY, &tight(3.5), Seat::Backup(1)), Choice::Http(Reason::Backup));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::swarm::PeerId;
+use crate::swarm::{PeerId, SegmentId};
 use crate::switcher::Policy;
 
 /// Constants of one viewer.
@@ -54,16 +54,29 @@ impl ViewerConfig {
 /// One segment of the stream, as the viewer needs to know it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SegmentSpec {
-    pub id: crate::swarm::SegmentId,
+    pub id: SegmentId,
     /// Position of its start on the presentation's timeline.
     pub start: Duration,
     pub duration: Duration,
     /// Its size where the playlist tells it (byte ranges).
     pub size: Option<u64>,
+    /// What the swarm calls it and the segment after it, where that is not by its id: elections go by it.
+    pub names: Option<(SegmentId, SegmentId)>,
 }
 
 impl SegmentSpec {
     pub fn end(&self) -> Duration {
         self.start + self.duration
+    }
+
+    /// What everybody in the swarm calls it.
+    pub fn name(&self) -> SegmentId {
+        self.names.map_or(self.id, |(name, _)| name)
+    }
+
+    /// The segment after it, which is taken to be as long.
+    pub fn next(&self) -> Self {
+        let names = self.names.map(|(_, next)| (next, next));
+        Self { id: SegmentId(self.id.0.saturating_add(1)), start: self.end(), names, ..*self }
     }
 }

@@ -62,7 +62,7 @@ impl Viewer {
         if self.peers.is_empty() || !self.config.download_from_peers || self.edge.looks >= LOOKS {
             return;
         }
-        let next = SegmentSpec { id: SegmentId(newest.id.0 + 1), start: newest.end(), ..newest };
+        let next = newest.next();
         let Some(due) = self.edge.due(next.end()) else { return };
         let due = self.edge.looked.map_or(due, |at| at + AGAIN);
         if due > now {
@@ -96,6 +96,7 @@ mod tests {
             start: secs(4 * n),
             duration: secs(4),
             size: None,
+            names: None,
         };
         let mut edge = LiveEdge::default();
         edge.note(start, &spec(10));

@@ -47,7 +47,7 @@ impl Viewer {
         let time = s.first_slack.saturating_sub(need);
         let fetchers = fetchers(self.swarm_size.unwrap_or(0), time, self.hop, policy.spread);
         let me = &self.config.peer_id;
-        match seat(me, spec.id, electors, viewers, fetchers) {
+        match seat(me, spec.name(), electors, viewers, fetchers) {
             // Too few are elected, or we would not have had to step in: we go on as one of them.
             Seat::Wave(1) if self.stepped_in.is_some_and(|last| goes_on(me, last, spec.id)) => Seat::Elected,
             seat => seat,

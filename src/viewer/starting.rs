@@ -79,7 +79,13 @@ mod tests {
     fn with_one_segment(now: Instant, seconds: u64) -> Viewer {
         let mut viewer = Viewer::new(ViewerConfig::new(PeerId(*b"-GP0001-me0000000000")));
         let duration = Duration::from_secs(seconds);
-        let spec = |n| SegmentSpec { id: SegmentId(n), start: duration * n as u32, duration, size: None };
+        let spec = |n| SegmentSpec {
+            id: SegmentId(n),
+            start: duration * n as u32,
+            duration,
+            size: None,
+            names: None,
+        };
         viewer.handle_segments((0..10).map(spec).collect(), false);
         viewer.handle_swarm_forming(true);
         viewer.handle_seek(now, SegmentId(0));

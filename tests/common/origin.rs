@@ -30,6 +30,9 @@ pub enum Fault {
 /// Makes a file for a query; None: it is not there yet.
 type Maker = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// Says which paths are not there.
+type Hider = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// A directory served over HTTP, until dropped.
 pub struct Origin {
     address: SocketAddr,
@@ -45,6 +48,10 @@ struct Site {
     faults: Mutex<Vec<(String, Fault)>>,
     /// Files that are made anew for each request, by path.
     made: Mutex<Vec<(String, Maker)>>,
+    /// Files in memory, by path.
+    held: Mutex<Vec<(String, Bytes)>>,
+    /// Whether a path is not there yet.
+    hidden: Mutex<Option<Hider>>,
     requests: Mutex<Vec<Request>>,
     requested: Condvar,
     cleared: tokio::sync::Notify,
@@ -66,6 +73,8 @@ impl Origin {
             root: root.to_owned(),
             faults: Mutex::default(),
             made: Mutex::default(),
+            held: Mutex::default(),
+            hidden: Mutex::default(),
             requests: Mutex::default(),
             requested: Condvar::new(),
             cleared: tokio::sync::Notify::new(),
@@ -91,6 +100,16 @@ impl Origin {
     /// waits.
     pub fn set_answer(&self, path: &str, answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
         self.site.made.lock().unwrap().push((format!("/{path}"), Arc::new(answer)));
+    }
+
+    /// From now on `path` is these bytes.
+    pub fn set_bytes(&self, path: &str, bytes: Vec<u8>) {
+        self.site.held.lock().unwrap().push((format!("/{path}"), bytes.into()));
+    }
+
+    /// From now on paths of which `hidden` says so are not there.
+    pub fn hide(&self, hidden: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        *self.site.hidden.lock().unwrap() = Some(Arc::new(hidden));
     }
 
     /// From now on whatever ends in `path` has this fault.
@@ -141,10 +160,16 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
     if let Some(Fault::Delay(delay)) = &fault {
         tokio::time::sleep(*delay).await;
     }
+    let hidden = site.hidden.lock().unwrap().clone();
+    if hidden.is_some_and(|hidden| hidden(&path)) {
+        return status_only(404);
+    }
+    let held = site.held.lock().unwrap().iter().find(|(at, _)| *at == path).map(|(_, bytes)| bytes.clone());
     let made = site.made.lock().unwrap().iter().find(|(at, _)| *at == path).map(|(_, make)| make.clone());
     let body = match &fault {
         Some(Fault::Status(status)) => return status_only(*status),
         Some(Fault::Body(bytes)) => Bytes::from_static(bytes),
+        _ if held.is_some() => held.unwrap_or_default(),
         _ if made.is_some() => {
             let make = |query| made.as_ref().and_then(|make| make(query));
             loop {

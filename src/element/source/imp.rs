@@ -94,9 +94,9 @@ impl ElementImpl for P2pHlsSrc {
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
         static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
             gst::subclass::ElementMetadata::new(
-                "Peer-assisted HLS source",
+                "Peer-assisted HLS and DASH source",
                 "Source/Network/HTTP/WebRTC",
-                "Plays HLS and takes most bytes from other viewers over WebRTC instead of from the CDN",
+                "Plays HLS and DASH and takes most bytes from other viewers over WebRTC instead of from the CDN",
                 "p2phls developers",
             )
         });

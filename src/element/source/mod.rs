@@ -9,7 +9,7 @@ use glib::subclass::prelude::*;
 use gst::subclass::prelude::*;
 
 glib::wrapper! {
-    /// Plays HLS and takes most bytes from other viewers.
+    /// Plays HLS and DASH and takes most bytes from other viewers.
     pub struct P2pHlsSrc(ObjectSubclass<imp::P2pHlsSrc>)
         @extends gst::Element, gst::Object,
         @implements gst::URIHandler;

@@ -40,7 +40,7 @@ use crate::engine::report::StallMeter;
 use crate::engine::session::{Shared, Wishes};
 use crate::engine::stream::{FetchEvents, Stream, StreamId};
 use crate::engine::{Config, Event, SessionError, TrackKind};
-use crate::manifest::{DateRange, Init, Presentation, Variant};
+use crate::manifest::{DateRange, Init, Presentation, Source, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
 use crate::switcher::Line;
@@ -64,6 +64,8 @@ pub(super) struct Driver {
     wishes: Wishes,
     started: Instant,
     presentation: Option<Arc<Presentation>>,
+    /// Where playlists come from; None before it is known.
+    source: Option<Source>,
     /// Where the first playlist came from.
     url: Option<Url>,
     tracks: PerTrack<Track>,
@@ -170,6 +172,7 @@ impl Driver {
             wishes,
             started: Instant::now(),
             presentation: None,
+            source: None,
             url: None,
             tracks: PerTrack {
                 main: track(TrackKind::Main, main.0),

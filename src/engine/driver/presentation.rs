@@ -32,8 +32,8 @@ impl Driver {
     }
 
     fn handle_opened(&mut self, opened: Opened, world: &World) -> Result<(), SessionError> {
-        let Opened { url, presentation, media } = opened;
-        (self.url, self.presentation) = (Some(url), presentation.clone());
+        let Opened { url, source, presentation, media } = opened;
+        (self.url, self.presentation, self.source) = (Some(url), presentation.clone(), Some(source));
         if let (Some(presentation), Some(index)) = (&presentation, media.variant) {
             self.share_out(presentation, &presentation.variants[index]);
         }
@@ -69,10 +69,10 @@ impl Driver {
         let identity = Identity {
             index,
             variant: index.and_then(|index| variants.get(index)).cloned(),
+            format: self.presentation.as_ref().map(|p| p.format).unwrap_or_default(),
             rendition,
             playlist_url: playlist.url.clone(),
         };
-        let imports = self.presentation.as_ref().map(|p| p.variables.clone()).unwrap_or_default();
         self.streams += 1;
         let id = StreamId(self.streams);
         let events = self.senders.fetches.clone();
@@ -82,15 +82,16 @@ impl Driver {
         if let Some(url) = &self.url {
             stream.join_swarm(url, &world.tls)?;
         }
-        let follower = Follower {
-            stream: id,
-            loader: world.loader.clone(),
-            urls,
-            imports,
-            bell: stream.bell.clone(),
-            events: self.senders.playlists.clone(),
-        };
-        stream.follower = Some(tokio::spawn(follower.run(timeline, playlist, begun)).abort_handle());
+        if let Some(source) = &self.source {
+            let follower = Follower {
+                stream: id,
+                loader: world.loader.clone(),
+                feed: source.follow(urls, &playlist, begun, &timeline),
+                bell: stream.bell.clone(),
+                events: self.senders.playlists.clone(),
+            };
+            stream.follower = Some(tokio::spawn(follower.run(timeline)).abort_handle());
+        }
         Ok(stream)
     }
 

@@ -137,9 +137,9 @@ impl Driver {
             log::info!(target: "p2phls-engine", "{:?}: going to {:?} at {url}", track.kind, rendition.name);
             track.choice.loading = Some(rendition);
             let (loader, events, kind) = (world.loader.clone(), self.senders.playlists.clone(), track.kind);
-            let presentation = presentation.clone();
+            let Some(source) = self.source.clone() else { return };
             tokio::spawn(async move {
-                let media = loader.rendition(&presentation, &url).await;
+                let media = loader.media(&source, &url).await;
                 // The session has ended when nobody listens.
                 let _ = events.send(PlaylistEvent::Rendition(kind, url, media.map(Box::new))).await;
             });

@@ -157,7 +157,11 @@ impl Driver {
             self.refuse_next(TrackKind::Main);
         }
         let stream = self.tracks.main.stream.as_ref();
-        let (Some(presentation), Some(stream)) = (self.presentation.clone(), stream) else { return };
+        let (Some(presentation), Some(source), Some(stream)) =
+            (self.presentation.clone(), self.source.clone(), stream)
+        else {
+            return;
+        };
         let Some(playing) = stream.index.filter(|_| self.switching.fixed.is_none()) else { return };
         if self.switching.adaptation.is_none() {
             self.switching.begin(&presentation, playing);
@@ -181,7 +185,7 @@ impl Driver {
         self.switching.loading = Some((index, why));
         let (loader, events) = (world.loader.clone(), self.senders.playlists.clone());
         tokio::spawn(async move {
-            let media = loader.variant(&presentation, index).await;
+            let media = loader.variant(&source, &presentation, index).await;
             // The session has ended when nobody listens.
             let _ = events.send(PlaylistEvent::Variant(index, media.map(Box::new))).await;
         });

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Stream;
 use crate::engine::fetcher::FetchEvent;
 use crate::swarm::SegmentId;
-use crate::viewer::Placement;
+use crate::viewer::{FetchFailure, Placement};
 
 impl Stream {
     pub fn handle_fetch(&mut self, event: FetchEvent) {
@@ -52,6 +52,11 @@ impl Stream {
                 log::info!(target: "p2phls-net", "{error}");
                 if let Some(segment) = self.viewer.segment_of(fetch) {
                     self.last_errors.insert(segment, error.into());
+                    let newest =
+                        self.timeline.segments().back().is_some_and(|newest| newest.number == segment.0);
+                    if newest && failure == FetchFailure::NotFound {
+                        self.bell.early.notify_one();
+                    }
                 }
                 self.viewer.handle_http_failure(now, fetch, failure);
             }

@@ -7,10 +7,12 @@
 //! | --- | --- |
 //! | `fetching` | HTTP requests for segments |
 //! | `peers` | the swarm |
+//! | `names` | what segments are called there |
 //! | `checking` | segments that peers had a hand in |
 
 mod checking;
 mod fetching;
+mod names;
 mod peers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,14 +30,16 @@ use super::mesh::{Mesh, MeshInput};
 use super::soundness::Soundness;
 use super::store::Store;
 use super::{Config, P2pMode, SessionError};
+use crate::format::Format;
 use crate::manifest::{IDENTITY, Key, PlacedSegment, Rendition, Timeline, Variant};
 use crate::net::http::HttpClient;
 use crate::swarm::client::peer_id_from_random;
 use crate::swarm::wire::{self, Decoder};
-use crate::swarm::{PeerId, SegmentId};
+use crate::swarm::{Announcement, PeerId, SegmentId};
 use crate::switcher::Line;
 use crate::switcher::meeting::Held;
 use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
+use names::Names;
 
 /// Tells the streams of a session apart; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +55,8 @@ pub struct Stream {
     /// Which of the presentation's variants; None for a bare media playlist and for renditions.
     pub index: Option<usize>,
     pub variant: Option<Variant>,
+    /// Of the manifest that the stream is in.
+    format: Format,
     rendition: Option<PlayedRendition>,
     pub playlist_url: Url,
     pub timeline: Timeline,
@@ -65,6 +71,9 @@ pub struct Stream {
     last_errors: BTreeMap<SegmentId, SessionError>,
     pub mesh: Option<Mesh>,
     decoders: HashMap<PeerKey, Decoder>,
+    names: Names,
+    /// What peers have said last, as they said it, where names are not numbers.
+    said: HashMap<PeerKey, Arc<Announcement>>,
     soundness: Soundness,
     /// Segments whose check waits for their key.
     unchecked: Vec<SegmentId>,
@@ -91,6 +100,8 @@ struct Fetch {
 pub struct Identity {
     pub index: Option<usize>,
     pub variant: Option<Variant>,
+    /// Of the manifest that it is in.
+    pub format: Format,
     pub rendition: Option<PlayedRendition>,
     pub playlist_url: Url,
 }
@@ -126,6 +137,7 @@ impl Stream {
             config,
             index: identity.index,
             variant: identity.variant,
+            format: identity.format,
             rendition: identity.rendition,
             playlist_url: identity.playlist_url,
             timeline: timeline.clone(),
@@ -138,6 +150,8 @@ impl Stream {
             last_errors: BTreeMap::new(),
             mesh: None,
             decoders: HashMap::new(),
+            names: Names::default(),
+            said: HashMap::new(),
             soundness: Soundness::default(),
             unchecked: Vec::new(),
             bell: Arc::default(),
@@ -166,8 +180,12 @@ impl Stream {
         let oldest = timeline.segments().front().map(|s| SegmentId(s.number));
         self.lost.retain(|segment, _| oldest.is_some_and(|oldest| *segment >= oldest));
         self.last_errors.retain(|segment, _| oldest.is_some_and(|oldest| *segment >= oldest));
+        let early = self.said.iter().filter(|(_, said)| self.names.is_ahead(said));
+        let early: Vec<PeerKey> = early.map(|(key, _)| *key).collect();
+        self.names.update(&timeline);
         self.timeline = timeline;
         self.tell_segments();
+        early.into_iter().for_each(|key| self.hear_again(key));
         Ok(())
     }
 
@@ -192,6 +210,7 @@ impl Stream {
             start: s.start,
             duration: s.segment.duration,
             size: s.segment.byte_range.map(|range| range.length),
+            names: self.names.of(s),
         });
         self.viewer.handle_segments(specs.collect(), self.timeline.is_live());
     }
@@ -264,12 +283,11 @@ impl Stream {
             }
             Action::Command { peer, command } => {
                 log::trace!(target: "p2phls-swarm", "to {peer:?}: {command:?}");
-                for message in wire::encode(&command, wire::MAX_MESSAGE) {
-                    self.send(peer, message);
-                }
+                self.send_command(peer, command);
             }
             Action::Broadcast { command } => {
                 log::trace!(target: "p2phls-swarm", "to all: {command:?}");
+                let Some(command) = self.names.written(command) else { return };
                 let messages = wire::encode(&command, wire::MAX_MESSAGE);
                 let peers: Vec<PeerKey> = self.decoders.keys().copied().collect();
                 for peer in peers {

@@ -13,10 +13,9 @@ use crate::engine::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
 use crate::engine::{P2pMode, SessionError};
 use crate::manifest::Variant;
 use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
-use crate::swarm::identity::hls::{AudioAttributes, VariantAttributes, audio_properties, variant_properties};
-use crate::swarm::identity::{self, Scheme, StreamType};
+use crate::swarm::identity::{self, AudioAttributes, Scheme, StreamType, VariantAttributes};
 use crate::swarm::wire::{self, Decoded, Decoder};
-use crate::swarm::{InfoHash, SegmentId};
+use crate::swarm::{Command, InfoHash, SegmentId};
 use crate::viewer::PeerKey;
 
 /// The swarm is waited for so long: a tracker's answer and a connection take about a second.
@@ -41,10 +40,13 @@ impl Stream {
         let default_id = identity::default_swarm_id(url.as_str());
         let swarm_id = self.config.swarm_id.as_deref().unwrap_or(default_id);
         let (stream_type, properties) = match &self.rendition {
-            Some(played) => (StreamType::Secondary, audio_properties(Scheme::V2, &audio_attributes(played))),
+            Some(played) => (
+                StreamType::Secondary,
+                identity::secondary_properties(self.format, Scheme::V2, &audio_attributes(played)),
+            ),
             None => {
                 let attributes = self.variant.as_ref().map(variant_attributes).unwrap_or_default();
-                (StreamType::Main, variant_properties(Scheme::V2, &attributes))
+                (StreamType::Main, identity::main_properties(self.format, Scheme::V2, &attributes))
             }
         };
         let name = identity::swarm_string(Scheme::V2, swarm_id, stream_type, &properties);
@@ -103,7 +105,7 @@ impl Stream {
         match decoder.decode(message) {
             Ok(Decoded::Command(command)) => {
                 log::trace!(target: "p2phls-swarm", "from {key:?}: {command:?}");
-                self.viewer.handle_command(now, key, command);
+                self.handle_command(now, key, command);
             }
             Ok(Decoded::Payload(bytes)) => {
                 let placed = self.viewer.handle_payload(now, key, bytes.len() as u64);
@@ -113,6 +115,47 @@ impl Stream {
             }
             Ok(Decoded::Incomplete | Decoded::Ignored) => {}
             Err(error) => log::debug!(target: "p2phls-swarm", "from {key:?}: {error}"),
+        }
+    }
+
+    fn handle_command(&mut self, now: Instant, key: PeerKey, command: Command) {
+        if let Command::Announcement(said) = &command
+            && self.names.differ()
+        {
+            self.said.retain(|key, _| self.decoders.contains_key(key));
+            self.said.insert(key, said.clone());
+        }
+        let asked = match command {
+            Command::Request { segment, request_id, .. } | Command::Subscribe { segment, request_id } => {
+                Some(Command::Absent { segment, request_id })
+            }
+            _ => None,
+        };
+        match (self.names.read(command), asked) {
+            (Some(command), _) => self.viewer.handle_command(now, key, command),
+            // Nothing of that name is known here, and whoever asks waits for an answer.
+            (None, Some(answer)) => self.send_all(key, &answer),
+            (None, None) => {}
+        }
+    }
+
+    /// What a peer has said before means more now that more segments are listed.
+    pub(super) fn hear_again(&mut self, key: PeerKey) {
+        let said = self.said.get(&key).filter(|_| self.decoders.contains_key(&key)).cloned();
+        if let Some(command) = said.and_then(|said| self.names.read(Command::Announcement(said))) {
+            self.viewer.handle_command(Instant::now(), key, command);
+        }
+    }
+
+    pub(super) fn send_command(&mut self, peer: PeerKey, command: Command) {
+        if let Some(command) = self.names.written(command) {
+            self.send_all(peer, &command);
+        }
+    }
+
+    fn send_all(&mut self, peer: PeerKey, command: &Command) {
+        for message in wire::encode(command, wire::MAX_MESSAGE) {
+            self.send(peer, message);
         }
     }
 
@@ -155,7 +198,7 @@ impl Stream {
 
 fn variant_attributes(variant: &Variant) -> VariantAttributes<'_> {
     VariantAttributes {
-        bandwidth: (variant.bandwidth > 0).then_some(variant.bandwidth),
+        bandwidth: Some(variant.swarm_bandwidth.unwrap_or(variant.bandwidth)).filter(|bits| *bits > 0),
         average_bandwidth: variant.average_bandwidth,
         codecs: variant.codecs.as_deref().unwrap_or_default(),
         resolution: variant.resolution.map(|r| (r.width, r.height)),
@@ -167,9 +210,9 @@ fn variant_attributes(variant: &Variant) -> VariantAttributes<'_> {
 fn audio_attributes(played: &PlayedRendition) -> AudioAttributes<'_> {
     let rendition = &played.rendition;
     AudioAttributes {
-        variant_codecs: &played.codecs,
+        variant_codecs: rendition.codecs.as_deref().unwrap_or(&played.codecs),
         language: rendition.language.as_deref().unwrap_or_default(),
         channels: rendition.channels.as_deref().unwrap_or_default(),
-        name: &rendition.name,
+        name: rendition.swarm_name.as_deref().unwrap_or(&rendition.name),
     }
 }

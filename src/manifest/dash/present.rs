@@ -11,6 +11,7 @@ use super::mpd::{AdaptationSet, Base, Kind, Representation};
 use super::stream::{Stream, location_of};
 use super::tracks::Track;
 use super::values;
+use crate::format::Format;
 use crate::manifest::{
     ContentSteering, Presentation, Rendition, RenditionKind, Resolution, StartOffset, Variant,
 };
@@ -29,6 +30,7 @@ impl Stream {
     pub fn presentation(&self) -> Presentation {
         let mpd = self.mpd();
         let mut presentation = Presentation::new(mpd.url.clone());
+        presentation.format = Format::Dash;
         let of = |kind, trick_mode| -> Vec<Offer<'_>> {
             let tracks = self.tracks().iter().filter(|t| t.kind == kind && t.trick_mode == trick_mode);
             tracks.filter_map(|track| Offer::of(self, track)).collect()
@@ -105,6 +107,8 @@ impl Stream {
             url: self.url_of(offer.track, location),
             bandwidth: r.bandwidth.saturating_add(sound.map_or(0, |sound| sound.bandwidth)),
             average_bandwidth: None,
+            // Browsers pair each video with the first audio of all.
+            swarm_bandwidth: sound.map(|_| r.bandwidth.saturating_add(self.first_audio_bandwidth())),
             score: None,
             codecs: (!codecs.is_empty()).then(|| codecs.join(",")),
             supplemental_codecs: short(r.supplemental_codecs.as_deref()),
@@ -170,6 +174,8 @@ impl<'a> Offer<'a> {
             kind,
             group_id,
             name: short(label.or(set.language.as_deref()).or(Some(&r.id))).unwrap_or_default(),
+            swarm_name: short(label.or(Some(&r.id))),
+            codecs: short(r.codecs.as_deref()),
             language: short(set.language.as_deref()),
             assoc_language: None,
             characteristics: (!characteristics.is_empty()).then(|| characteristics.join(",")),

@@ -133,6 +133,19 @@ impl Stream {
         next.filter(|next| *next > now).min()
     }
 
+    /// When a segment more than are listed is due, by the publisher's clock, if it is as long as the last.
+    /// None: segments are not listed one by one, or those to come are already.
+    pub fn next_listed(&self) -> Option<Duration> {
+        let first = |kind| self.tracks.iter().find(|track| track.kind == kind && !track.trick_mode);
+        let period = self.mpd.periods.iter().rfind(|period| period.start.is_some())?;
+        let due = [Kind::Video, Kind::Audio].into_iter().filter_map(first).filter_map(|track| {
+            let place = track.place(period)?;
+            let set = period.adaptation_sets.get(place.set)?;
+            self.mpd.next_listed(period, set.representations.get(place.representation)?)
+        });
+        due.min()
+    }
+
     /// Takes what [`PlaylistError::NeedsIndex`] asked for. None: it cannot be had; then, as after an
     /// error, the whole file is one segment.
     pub fn add_index(&mut self, address: &Address, body: Option<&[u8]>) -> Result<(), IndexError> {

@@ -154,6 +154,24 @@ impl Mpd {
         Available { first, end, next: next.filter(|_| offset != Offset::Always) }
     }
 
+    /// When the segment after the last that is listed will be there, if it is as long. None: segments
+    /// are not listed one by one, or the period is known to end with them.
+    pub(super) fn next_listed(&self, period: &Period, representation: &Representation) -> Option<Duration> {
+        let index = representation.index(period);
+        let count = index.count().filter(|count| self.dynamic && index.is_listed() && *count > 0)?;
+        let last = index.get(count - 1)?;
+        if period.length().is_some_and(|length| last.end() >= length) {
+            return None;
+        }
+        let early = match representation.availability_offset() {
+            Offset::By(early) => early,
+            Offset::None => 0,
+            Offset::Always => return None,
+        };
+        let end = period.start?.saturating_add(last.end()).saturating_add(last.duration);
+        Some(self.availability_start.saturating_add(values::duration_of(end.saturating_sub(early))))
+    }
+
     /// Whether more may come: by the clock, or by another MPD.
     pub fn is_live(&self, now: Duration) -> bool {
         if !self.dynamic {

@@ -9,6 +9,7 @@ mod addresses;
 mod attributes;
 mod date_range;
 mod delivery;
+mod follow;
 mod keys;
 mod lexer;
 mod low_latency;
@@ -21,6 +22,7 @@ mod variables;
 use url::Url;
 
 pub use delivery::{Directives, Skip};
+pub(super) use follow::Follow;
 pub use refresh::{Refresh, Reload, Wishes};
 pub use variables::Variables;
 
@@ -53,6 +55,14 @@ pub fn parse_reload(
     previous: &MediaPlaylist,
 ) -> Result<Manifest, ManifestError> {
     read(base, body, imports, Some(previous))
+}
+
+/// The media playlist that came from `from`, if it is one.
+pub(super) fn media_only(from: &Url, manifest: Manifest) -> Result<MediaPlaylist, ManifestError> {
+    match manifest {
+        Manifest::Media(playlist) => Ok(playlist),
+        Manifest::Multivariant(_) => Err(ManifestError::NotMedia { url: from.clone() }),
+    }
 }
 
 fn read(

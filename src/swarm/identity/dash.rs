@@ -10,7 +10,7 @@
 use super::StreamProperties;
 
 /// Segments that start within the same half second have the same number.
-const RESOLUTION_SECONDS: f64 = 0.5;
+pub const NUMBER_SECONDS: f64 = 0.5;
 
 /// The number of the segment that starts `seconds` from the start of the presentation (of a dynamic
 /// one: from its availability start time).
@@ -19,7 +19,7 @@ const RESOLUTION_SECONDS: f64 = 0.5;
 /// is cut.
 pub fn segment_id(seconds: f64) -> i64 {
     // Rounds towards zero and cuts, as Math.trunc does but for what no segment has.
-    (seconds / RESOLUTION_SECONDS).trunc() as i64
+    (seconds / NUMBER_SECONDS).trunc() as i64
 }
 
 /// What counts of a video representation; empty or None when absent.

@@ -21,12 +21,17 @@ pub mod hls;
 
 mod normalise;
 
+pub use dash::{NUMBER_SECONDS, segment_id as number_at};
+pub use hls::{AudioAttributes, VariantAttributes};
+
 #[cfg(test)]
 mod tests;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
+
+use crate::format::Format;
 
 /// How a version of p2p-media-loader names swarms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -99,6 +104,36 @@ impl StreamProperties {
     }
 }
 
+/// The properties of a main stream, as players of manifests of this kind come by them.
+pub fn main_properties(format: Format, scheme: Scheme, variant: &VariantAttributes<'_>) -> StreamProperties {
+    match format {
+        Format::Hls => hls::variant_properties(scheme, variant),
+        Format::Dash => dash::video_properties(&dash::VideoAttributes {
+            bandwidth: variant.bandwidth.unwrap_or(0),
+            audio_bandwidth: 0,
+            codecs: variant.codecs,
+            width: variant.resolution.map(|(width, _)| width),
+            height: variant.resolution.map(|(_, height)| height),
+            frame_rate: variant.frame_rate,
+            video_range: variant.video_range,
+        }),
+    }
+}
+
+/// The properties of an audio rendition's secondary stream, likewise.
+pub fn secondary_properties(format: Format, scheme: Scheme, audio: &AudioAttributes<'_>) -> StreamProperties {
+    match format {
+        Format::Hls => hls::audio_properties(scheme, audio),
+        Format::Dash => dash::audio_properties(&dash::AudioAttributes {
+            codecs: audio.variant_codecs,
+            language: audio.language,
+            channels: audio.channels.parse().ok(),
+            label: audio.name,
+            id: "",
+        }),
+    }
+}
+
 /// The stream's place in the swarm string: 28 characters of base64.
 pub fn stream_index(scheme: Scheme, properties: &StreamProperties) -> String {
     base64_sha1(&properties.to_text(scheme))
@@ -131,12 +166,12 @@ pub fn info_hash(swarm_string: &str) -> [u8; 20] {
     hash
 }
 
-/// The swarm id where none is set: the playlist's URL up to the query, which often carries a token of
+/// The swarm id where none is set: the manifest's URL up to the query or fragment, which often carries a token of
 /// this viewer alone.
 ///
 /// [`Scheme::V2`] takes the URL after redirects, [`Scheme::V3`] the one that was asked for.
 pub fn default_swarm_id(playlist_url: &str) -> &str {
-    playlist_url.split_once('?').map_or(playlist_url, |(id, _)| id)
+    playlist_url.split_once(['?', '#']).map_or(playlist_url, |(id, _)| id)
 }
 
 fn base64_sha1(text: &str) -> String {

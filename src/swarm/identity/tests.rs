@@ -27,6 +27,7 @@ fn indices_are_those_of_p2p_media_loader() {
 fn the_info_hash_is_twenty_letters() {
     let properties = StreamProperties { bitrate: 2_000_000, ..Default::default() };
     let id = default_swarm_id("http://127.0.0.1:8080/vod/master.m3u8?token=1?2");
+    assert_eq!(default_swarm_id("http://h/m.mpd#t=1"), "http://h/m.mpd");
     let text = swarm_string(Scheme::V2, id, StreamType::Main, &properties);
     assert_eq!(text, "v2-http://127.0.0.1:8080/vod/master.m3u8-main-zp9CqcVJQ1G5bxz/YpPr+Vv/MFY=");
     assert_eq!(&info_hash(&text), b"mmUpnXjJMDgjGIA44eTH");

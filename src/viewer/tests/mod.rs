@@ -78,7 +78,13 @@ fn before_the_first_peer_comes_only_what_is_needed_is_fetched() {
 fn the_first_peer_is_heard_before_http_fills_the_buffer() {
     let now = Instant::now();
     let mut viewer = Viewer::new(ViewerConfig::new(PeerId(*b"-GP0001-me0000000000")));
-    let spec = |n| SegmentSpec { id: SegmentId(n), start: secs(2 * n as u64), duration: secs(2), size: None };
+    let spec = |n| SegmentSpec {
+        id: SegmentId(n),
+        start: secs(2 * n as u64),
+        duration: secs(2),
+        size: None,
+        names: None,
+    };
     viewer.handle_segments((0..30).map(spec).collect(), false);
     viewer.handle_swarm_forming(true);
     viewer.handle_seek(now, SegmentId(10));

@@ -25,7 +25,13 @@ impl Scene {
         let id = format!("-GP0001-{name:012}").into_bytes().try_into().expect("20 bytes");
         let mut viewer = Viewer::new(ViewerConfig::new(PeerId(id)));
         let start = |n| Duration::from_secs(4 * n as u64);
-        let spec = |n| SegmentSpec { id: SegmentId(n), start: start(n), duration: start(1), size: None };
+        let spec = |n| SegmentSpec {
+            id: SegmentId(n),
+            start: start(n),
+            duration: start(1),
+            size: None,
+            names: None,
+        };
         viewer.handle_segments((0..=NEWEST).map(spec).collect(), true);
         viewer.handle_seek(now, SegmentId(NEWEST - 2));
         viewer.handle_playback(now, start(NEWEST - 2), true);

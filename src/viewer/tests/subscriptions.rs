@@ -39,8 +39,13 @@ impl Scene {
 
     fn lists(&mut self, newest: u64) {
         let start = |n: u64| Duration::from_secs(n);
-        let spec =
-            |n| SegmentSpec { id: SegmentId(n as i64), start: start(n), duration: start(1), size: None };
+        let spec = |n| SegmentSpec {
+            id: SegmentId(n as i64),
+            start: start(n),
+            duration: start(1),
+            size: None,
+            names: None,
+        };
         self.viewer.handle_segments((0..=newest).map(spec).collect(), true);
     }
 

@@ -236,6 +236,7 @@ impl World {
                 start: segment * id as u32,
                 duration: segment,
                 size: None,
+                names: None,
             })
             .collect();
         let node = &mut self.nodes[n];

@@ -7,6 +7,7 @@ mod hostile;
 mod live;
 mod model;
 mod periods;
+mod publication;
 mod sidx;
 
 use std::time::Duration;

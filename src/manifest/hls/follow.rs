@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Keeps a media playlist fresh, and moves to another server that has the same when the one in use
+//! fails.
+
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::{Refresh, Reload, Variables, Wishes, media_only, parse_reload, parse_with};
+use crate::manifest::feed::{FeedError, News, Next};
+use crate::manifest::load::What;
+use crate::manifest::{Answer, Change, Load, ManifestError, MediaPlaylist, Now, Timeline};
+
+/// What is asked of a server that offers it. Parts are not played yet.
+const WISHES: Wishes = Wishes { blocking: true, parts: false, deltas: true };
+
+/// A server that fails so often in a row is left for another, if there is one.
+const MAX_FAILURES: u32 = 2;
+
+/// Longer than anybody plays.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// A media playlist that is followed.
+#[derive(Debug)]
+pub struct Follow {
+    /// Where it is, in order of preference; the first is in use.
+    urls: Vec<Url>,
+    imports: Variables,
+    refresh: Refresh,
+    /// What delta updates build on, where the server makes them.
+    base: Option<MediaPlaylist>,
+    failures: u32,
+    /// Another server has been taken, and nothing has come of it yet.
+    moved: bool,
+}
+
+impl Follow {
+    /// `first` is the first load, which was begun at `begun` and is in `timeline`.
+    pub fn new(
+        urls: Vec<Url>,
+        imports: Variables,
+        first: &MediaPlaylist,
+        begun: Instant,
+        timeline: &Timeline,
+    ) -> Self {
+        let url = urls.first().unwrap_or(&first.url).clone();
+        let refresh = Refresh::new(url, WISHES, begun, timeline);
+        Self { urls, imports, refresh, base: for_deltas(first), failures: 0, moved: false }
+    }
+
+    pub fn next(&self, now: Now, timeline: &Timeline) -> Next {
+        let at_once = now.instant;
+        let reload = match (self.refresh.next(timeline), self.urls.first()) {
+            // What has moved is asked at once.
+            (Some(reload), _) if self.moved => Reload { at: at_once, ..reload },
+            (Some(reload), _) => reload,
+            (None, Some(url)) if self.moved => whole(url, at_once),
+            // Nothing will be new, but what there is may be lost.
+            (None, Some(url)) if self.urls.len() > 1 => whole(url, at_once + FOREVER),
+            (None, _) => return Next::Rest,
+        };
+        let what = What::List { delta: self.base.is_some() };
+        Next::Load(Box::new(Load { patience: reload.patience, ..Load::new(reload.at, reload.url, what) }))
+    }
+
+    pub fn handle_loaded(
+        &mut self,
+        load: Load,
+        answer: Answer,
+        timeline: &mut Timeline,
+    ) -> Result<Option<News>, FeedError> {
+        let base = self.base.as_ref().filter(|_| load.what == What::List { delta: true });
+        let parsed = match base {
+            Some(base) => parse_reload(&answer.url, &answer.body, &self.imports, base),
+            None => parse_with(&answer.url, &answer.body, &self.imports),
+        };
+        if let Err(ManifestError::DeltaWithoutBase { .. }) = parsed {
+            self.refresh.handle_misfit(answer.begun);
+            self.base = None;
+            return Ok(None);
+        }
+        let playlist = media_only(&answer.url, parsed?)?;
+        let next = for_deltas(&playlist);
+        let change = timeline.update(playlist)?;
+        self.base = next;
+        self.refresh.handle_loaded(answer.begun, timeline);
+        self.failures = 0;
+        let moved = std::mem::take(&mut self.moved);
+        let is_news = change != Change::Unchanged || moved || !timeline.is_live();
+        Ok(is_news.then_some(News { change, moved }))
+    }
+
+    pub fn handle_failed(&mut self, begun: Instant, gone: bool, timeline: &Timeline) -> bool {
+        self.refresh.handle_failed(begun);
+        self.failures += 1;
+        self.moved = false;
+        if self.urls.len() > 1 && (gone || self.failures >= MAX_FAILURES) {
+            self.move_on(begun, timeline);
+        }
+        self.moved
+    }
+
+    /// Takes the next server.
+    pub fn move_on(&mut self, now: Instant, timeline: &Timeline) {
+        if self.urls.len() < 2 {
+            return;
+        }
+        self.urls.rotate_left(1);
+        self.refresh = Refresh::new(self.urls[0].clone(), WISHES, now, timeline);
+        (self.moved, self.failures) = (true, 0);
+    }
+}
+
+/// A reload that asks nothing special.
+fn whole(url: &Url, at: Instant) -> Reload {
+    Reload { at, url: url.clone(), blocking: false, patience: None }
+}
+
+fn for_deltas(playlist: &MediaPlaylist) -> Option<MediaPlaylist> {
+    playlist.server_control.can_skip_until.map(|_| playlist.clone())
+}
