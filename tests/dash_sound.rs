@@ -13,9 +13,6 @@ use common::player::{Consumer, Player};
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
 
-/// What ffmpeg's edit list of pictures says more than that of sound.
-const EDIT: gst::ClockTime = gst::ClockTime::from_mseconds(80);
-
 /// The start, a seek and the end, with picture and sound where they belong.
 fn plays_and_seeks(consumer: Consumer, mpd: &str) {
     let origin = Origin::serve(&SOUND);
@@ -38,9 +35,7 @@ fn plays_and_seeks(consumer: Consumer, mpd: &str) {
     assert_eq!(frames.len() as u64, (DURATION - 17) * 25, "{consumer:?}: frames from the seek to the end");
     let last = *player.audio.times().last().expect("sound");
     let end = gst::ClockTime::from_seconds(DURATION);
-    // By its edit list the picture is 80 ms later on its clock than the sound on its own; that is not made up for
-    // (docs/dash.md, what is missing), so the sound comes early by as much.
-    assert!(last.absdiff(end) < 100 * MS + EDIT, "{consumer:?}: the last sound {last}");
+    assert!(last.absdiff(end) < 50 * MS, "{consumer:?}: the last sound {last}");
 }
 
 #[test]

@@ -109,6 +109,12 @@ fn track(trak: &[u8]) -> Option<Track> {
     })
 }
 
+/// A track's ticks as time; None where that is absurd.
+fn time(ticks: u128, track: &Track) -> Option<Duration> {
+    let nanos = ticks * 1_000_000_000 / u128::from(track.timescale);
+    nanos.try_into().ok().map(Duration::from_nanos)
+}
+
 /// Reads the first box called `name` in `bytes`.
 fn read<A: Atom>(bytes: &[u8], name: &Name) -> Option<A> {
     A::decode_body(&mut boxes::find(bytes, name)?).ok()
@@ -173,13 +179,24 @@ impl Scanner {
     /// list) / timescale, of [`Init::timing_track`] or, where that has no fragment here, of the
     /// track that begins first.
     pub fn media_start(&self) -> Option<Duration> {
+        self.placing_track().map(|(_, start)| start)
+    }
+
+    /// What of [`Self::media_start`] is the edit list's: tracks that are apart in files of their own are on one clock
+    /// without it.
+    pub fn edit(&self) -> Option<Duration> {
+        let (track, _) = self.placing_track()?;
+        time(u128::from(track.media_time), track)
+    }
+
+    /// The track that places the segment, and where it begins.
+    fn placing_track(&self) -> Option<(&Track, Duration)> {
         let start = |track: &Track| {
-            let ticks = u128::from(self.decode_time(track.id)?) + u128::from(track.media_time);
-            let nanos = ticks * 1_000_000_000 / u128::from(track.timescale);
-            nanos.try_into().ok().map(Duration::from_nanos)
+            time(u128::from(self.decode_time(track.id)?) + u128::from(track.media_time), track)
         };
-        let timing = self.init.timing_track().and_then(start);
-        timing.or_else(|| self.init.tracks.iter().filter_map(start).min())
+        let placed = |track| Some((track, start(track)?));
+        let timing = self.init.timing_track().and_then(placed);
+        timing.or_else(|| self.init.tracks.iter().filter_map(placed).min_by_key(|(_, start)| *start))
     }
 
     /// How many bytes to collect next: up to the end of a header, or of a box of interest.

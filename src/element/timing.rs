@@ -70,6 +70,16 @@ impl Scanner {
         }
     }
 
+    /// What of [`Self::start`] is an edit list's, in nanoseconds.
+    pub fn edit(&self) -> i64 {
+        match self {
+            Self::Mp4(scanner) => {
+                scanner.edit().and_then(|edit| i64::try_from(edit.as_nanos()).ok()).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
     /// For MPEG-TS how far the first presentation time lies after the first clock reference, in nanoseconds.
     pub fn lead(&self) -> Option<i64> {
         match self {

@@ -79,6 +79,7 @@ fn a_segment_begins_with_its_video() {
     assert!(scanner.settled());
     // (25600 + 1024) / 12800
     assert_eq!(scanner.media_start(), Some(Duration::from_millis(2_080)));
+    assert_eq!(scanner.edit(), Some(Duration::from_millis(80)));
     assert_eq!((scanner.decode_time(1), scanner.decode_time(3)), (Some(48_000), None));
 }
 

@@ -206,9 +206,10 @@ impl Placement {
         out.extend(chunks.map(|bytes| Output::Buffer(buffer([bytes]))));
     }
 
-    /// Where media that begins at `start` of its own clock belongs.
+    /// Where media that begins at `start` of its own clock belongs. The clock that tracks share is that of what is
+    /// shown: what edit lists cut off does not count.
     fn agreed_position(&self, held: &Held, start: Option<i64>) -> i64 {
-        match start {
+        match start.map(|start| start - held.scanner.edit()) {
             Some(start) if self.leads => {
                 self.shared.set(held.sequence, start - held.position);
                 held.position
