@@ -28,7 +28,7 @@ impl Driver {
             }
             Turn::Useless(error) => self.refuse_useless(kind, &error),
             Turn::Done if kind == TrackKind::Main => {
-                self.variant_changed();
+                self.share_timeline();
                 self.provide_renditions(world);
             }
             Turn::Done => {}
@@ -38,7 +38,14 @@ impl Driver {
         let main = &self.tracks.main.pump;
         let paced = kind == TrackKind::Subtitles && !main.has_ended();
         let until = paced.then_some(main.pushed);
-        match self.tracks.get_mut(kind).pump(&mut self.keys, until)? {
+        let before = main.pushed;
+        let pumped = self.tracks.get_mut(kind).pump(&mut self.keys, until)?;
+        let main = &self.tracks.main;
+        if main.pump.has_begun() || main.pump.pushed != before {
+            let variant = main.stream.as_ref().and_then(|stream| stream.index);
+            self.switching.note_shown(variant);
+        }
+        match pumped {
             Pumped::Nothing => return Ok(false),
             Pumped::Something => {}
             Pumped::FirstByte => self.startup = self.startup.or_else(|| Some(self.started.elapsed())),

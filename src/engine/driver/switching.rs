@@ -58,7 +58,9 @@ pub(super) struct Switching {
     gaps: BTreeSet<(i64, usize)>,
     /// The last of these that another variant has been gone to for.
     detour: Option<i64>,
-    /// Switches done.
+    /// The variant of which something went out last.
+    shown: Option<usize>,
+    /// Times that playback went on with another.
     pub count: u64,
 }
 
@@ -79,8 +81,17 @@ impl Switching {
             refused: BTreeSet::new(),
             gaps: BTreeSet::new(),
             detour: None,
+            shown: None,
             count: 0,
         }
+    }
+
+    /// Something of this variant has gone out.
+    pub fn note_shown(&mut self, variant: Option<usize>) {
+        if self.shown.is_some() && variant != self.shown {
+            self.count += 1;
+        }
+        self.shown = variant;
     }
 
     /// Bits a second to choose the first variant by; 0 is unknown.
@@ -331,7 +342,7 @@ impl Driver {
     /// A seek does not wait for where streams meet.
     pub(super) fn hurry_switch(&mut self) {
         if self.tracks.main.hurry() {
-            self.variant_changed();
+            self.share_timeline();
         } else {
             self.call_off(TrackKind::Main);
         }
@@ -341,12 +352,6 @@ impl Driver {
     pub(super) fn refuse_useless(&mut self, kind: TrackKind, error: &SessionError) {
         log::warn!(target: "p2phls-engine", "what was to come next cannot be played: {error}");
         self.refuse_next(kind);
-    }
-
-    /// Another variant is played than before.
-    pub(super) fn variant_changed(&mut self) {
-        self.switching.count += 1;
-        self.share_timeline();
     }
 
     /// What was to come next in a track has turned out to be of no use.
