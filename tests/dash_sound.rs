@@ -7,41 +7,18 @@
 mod common;
 
 use common::dash::{SOUND, live_sound};
-use common::media::DURATION;
 use common::origin::Origin;
-use common::player::{Consumer, Player};
+use common::player::{Consumer, Player, plays_and_seeks_together};
 
-const MS: gst::ClockTime = gst::ClockTime::MSECOND;
-
-/// The start, a seek and the end, with picture and sound where they belong.
-fn plays_and_seeks(consumer: Consumer, mpd: &str) {
+fn plays(consumer: Consumer, mpd: &str) {
     let origin = Origin::serve(&SOUND);
-    let player = Player::new(consumer, &origin.url(mpd), false);
-    player.set_state(gst::State::Paused);
-    player.wait(gst::MessageType::AsyncDone);
-    assert_eq!(player.video.first(), Some(gst::ClockTime::ZERO), "{consumer:?}: the first frame");
-    assert!(player.audio.first() < Some(50 * MS), "{consumer:?}: the first sound {:?}", player.audio.first());
-
-    player.seek(17.0);
-    player.wait(gst::MessageType::AsyncDone);
-    let target = gst::ClockTime::from_seconds(17);
-    assert_eq!(player.video.first(), Some(target), "{consumer:?}: the first frame after the seek");
-    let sound = player.audio.first().expect("sound after the seek");
-    assert!(sound.absdiff(target) < 50 * MS, "{consumer:?}: the first sound after the seek {sound}");
-
-    player.set_state(gst::State::Playing);
-    player.wait(gst::MessageType::Eos);
-    let frames = player.video.times();
-    assert_eq!(frames.len() as u64, (DURATION - 17) * 25, "{consumer:?}: frames from the seek to the end");
-    let last = *player.audio.times().last().expect("sound");
-    let end = gst::ClockTime::from_seconds(DURATION);
-    assert!(last.absdiff(end) < 50 * MS, "{consumer:?}: the last sound {last}");
+    plays_and_seeks_together(consumer, &origin.url(mpd));
 }
 
 #[test]
 fn picture_and_sound_play_together_everywhere() {
-    Consumer::ALL.iter().for_each(|consumer| plays_and_seeks(*consumer, "number/m.mpd"));
-    plays_and_seeks(Consumer::Playbin3, "timeline/m.mpd");
+    Consumer::ALL.iter().for_each(|consumer| plays(*consumer, "number/m.mpd"));
+    plays(Consumer::Playbin3, "timeline/m.mpd");
 }
 
 /// Both by the clock, and one MPD for both.

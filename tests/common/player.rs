@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
+use super::media::DURATION;
+
+const MS: gst::ClockTime = gst::ClockTime::MSECOND;
+
 /// How the element comes into a pipeline.
 #[derive(Clone, Copy, Debug)]
 pub enum Consumer {
@@ -181,6 +185,14 @@ impl Player {
         stats.get(name).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Waits for the first frame and the first sound. Players may take one stream first and preroll once more with the
+    /// other.
+    pub fn wait_for_both(&self) {
+        self.wait(gst::MessageType::AsyncDone);
+        let there = || self.video.first().is_some() && self.audio.first().is_some();
+        self.wait_until("picture and sound", 20, there);
+    }
+
     /// Waits until `condition` holds; playback may not fail meanwhile.
     pub fn wait_until(&self, what: &str, seconds: u64, condition: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(seconds);
@@ -270,4 +282,43 @@ fn around(bin: &gst::Element, video: &Sink, audio: &Sink, text: &Sink) -> gst::P
         }
     });
     pipeline
+}
+
+/// Each frame follows the one before.
+pub fn assert_continuous(frames: &[gst::ClockTime], consumer: Consumer) {
+    for pair in frames.windows(2) {
+        assert!(pair[1].absdiff(pair[0] + 40 * MS) < MS, "{consumer:?}: {} after {}", pair[1], pair[0]);
+    }
+}
+
+/// Plays a stream of [`DURATION`] seconds: the start, a seek and the end, each to be found at the stream time where it
+/// belongs.
+pub fn plays_and_seeks(consumer: Consumer, url: &str) -> Player {
+    let player = Player::new(consumer, url, false);
+    player.set_state(gst::State::Paused);
+    player.wait_for_both();
+    assert_eq!(player.video.first(), Some(gst::ClockTime::ZERO), "{consumer:?}: the first frame");
+    assert!(player.audio.first() < Some(50 * MS), "{consumer:?}: the first sound {:?}", player.audio.first());
+
+    player.seek(17.0);
+    player.wait_for_both();
+    let target = gst::ClockTime::from_seconds(17);
+    assert_eq!(player.video.first(), Some(target), "{consumer:?}: the first frame after the seek");
+    let sound = player.audio.first().expect("sound after the seek");
+    assert!(sound.absdiff(target) < 50 * MS, "{consumer:?}: the first sound after the seek {sound}");
+
+    player.set_state(gst::State::Playing);
+    player.wait(gst::MessageType::Eos);
+    let frames = player.video.times();
+    assert_eq!(frames.len() as u64, (DURATION - 17) * 25, "{consumer:?}: frames from the seek to the end");
+    assert_continuous(&frames, consumer);
+    player
+}
+
+/// The same where sound and picture are apart: the sound ends with the picture.
+pub fn plays_and_seeks_together(consumer: Consumer, url: &str) {
+    let player = plays_and_seeks(consumer, url);
+    let last = *player.audio.times().last().expect("sound");
+    let end = gst::ClockTime::from_seconds(DURATION);
+    assert!(last.absdiff(end) < 100 * MS, "{consumer:?}: the last sound {last}");
 }
