@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use common::dash::{DASH, files, mpd, muxed_template, nested_file, period};
 use common::media::{DURATION, STREAMS};
 use common::origin::{Fault, Origin};
-use common::player::{Consumer, Player, keep_bytes};
+use common::player::{Consumer, Player, assert_continuous, keep_bytes};
 use gst::prelude::*;
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
@@ -22,12 +22,6 @@ fn player(consumer: Consumer, url: &str) -> (Player, Arc<Mutex<Vec<u8>>>) {
     let kept = bytes.clone();
     let player = Player::with(consumer, url, false, move |source| keep_bytes(source, &kept));
     (player, bytes)
-}
-
-fn assert_continuous(frames: &[gst::ClockTime], what: &str) {
-    for pair in frames.windows(2) {
-        assert!(pair[1].absdiff(pair[0] + 40 * MS) < MS, "{what}: {} after {}", pair[1], pair[0]);
-    }
 }
 
 /// Plays to the end: all frames, without a gap. Gives the bytes.

@@ -29,7 +29,13 @@ const PCR_PER_PTS: u64 = 300;
 const PTS_WRAP: u64 = 1 << 33;
 
 /// Nanoseconds after which MPEG-2 timestamps begin anew.
-pub const WRAP: i64 = (PTS_WRAP * 100_000 / 9) as i64;
+pub const WRAP: i64 = nanoseconds(PTS_WRAP as i64);
+
+/// Ticks of the clock of MPEG-2 timestamps (90 kHz) in nanoseconds.
+pub const fn nanoseconds(ticks: i64) -> i64 {
+    // 9 ticks are 100 us. Timestamps have 33 bits, so that only nonsense does not fit.
+    ticks.saturating_mul(100_000) / 9
+}
 
 /// What an elementary stream carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +79,7 @@ impl Timing {
 
     /// The first timestamp in nanoseconds; it wraps every [`WRAP`].
     pub fn start(&self) -> Option<i64> {
-        // 90 kHz: 9 ticks are 100 us.
-        Some((self.first_pts? * 100_000 / 9) as i64)
+        self.first_pts.map(|pts| nanoseconds(pts as i64))
     }
 
     /// The time to put on the segment's first buffer so that its first frame comes out at

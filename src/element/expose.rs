@@ -82,11 +82,12 @@ pub fn expose(run: &Arc<Run>, infos: Vec<TrackInfo>, captions: &[Captions]) -> R
 
     let group = gst::GroupId::next();
     announce(run, &element, &shown, captions);
+    let family = Family { run, element: &element, group };
     let (now, later): (Vec<Shown>, Vec<Shown>) = shown.into_iter().partition(|shown| shown.probed.is_some());
     for Shown { info, probed, pad } in now {
         let Some(probed) = probed else { continue };
         let kind = info.kind;
-        let track = prepare(run, &element, group, info, pad, probed, timeline.clone(), seqnum)?;
+        let track = family.track(info, pad, probed, timeline.clone(), seqnum)?;
         if kind == TrackKind::Main && !captions.is_empty() {
             track.set_tags(Some(tags::with_captions(None, captions)));
         }
@@ -172,33 +173,41 @@ fn announce(run: &Run, element: &gst::Element, shown: &[Shown], captions: &[Capt
     run.set_streams(streams);
 }
 
-/// Makes a track of an active pad with its sticky events.
-#[allow(clippy::too_many_arguments)]
-fn prepare(
-    run: &Run,
-    element: &gst::Element,
+/// What all pads of a presentation have in common.
+struct Family<'a> {
+    run: &'a Run,
+    element: &'a gst::Element,
     group: gst::GroupId,
-    info: TrackInfo,
-    pad: gst::Pad,
-    probed: Probed,
-    timeline: Segment,
-    seqnum: gst::Seqnum,
-) -> Result<Arc<Track>, ExposeError> {
-    pad.use_fixed_caps();
-    pad.set_active(true)?;
-    let id = pad.create_stream_id(element, Some(pad.name().as_str()));
-    gst::info!(CAT, obj = pad, "{:?} as stream {id}", probed.kind);
-    // Sticky events wait in the pad until it is linked.
-    let sparse = info.kind == TrackKind::Subtitles;
-    let start = gst::event::StreamStart::builder(&id).group_id(group);
-    pad.push_event(start.flags_if(gst::StreamFlags::SPARSE, sparse).build());
-    if let Some(collection) = run.collection() {
-        pad.push_event(gst::event::StreamCollection::new(&collection));
+}
+
+impl Family<'_> {
+    /// Makes a track of its pad, active and with its sticky events, that plays `timeline`.
+    fn track(
+        &self,
+        info: TrackInfo,
+        pad: gst::Pad,
+        probed: Probed,
+        timeline: Segment,
+        seqnum: gst::Seqnum,
+    ) -> Result<Arc<Track>, ExposeError> {
+        let run = self.run;
+        pad.use_fixed_caps();
+        pad.set_active(true)?;
+        let id = pad.create_stream_id(self.element, Some(pad.name().as_str()));
+        gst::info!(CAT, obj = pad, "{:?} as stream {id}", probed.kind);
+        // Sticky events wait in the pad until it is linked.
+        let sparse = info.kind == TrackKind::Subtitles;
+        let start = gst::event::StreamStart::builder(&id).group_id(self.group);
+        pad.push_event(start.flags_if(gst::StreamFlags::SPARSE, sparse).build());
+        if let Some(collection) = run.collection() {
+            pad.push_event(gst::event::StreamCollection::new(&collection));
+        }
+        pad.push_event(gst::event::Caps::new(&probed.caps));
+        let shared = run.shared_clock.clone();
+        let track = Track::new(info.kind, pad, info.reader, probed, timeline, seqnum, shared);
+        track.set_tags(run.tags(info.kind));
+        Ok(Arc::new(track))
     }
-    pad.push_event(gst::event::Caps::new(&probed.caps));
-    let track = Track::new(info.kind, pad, info.reader, probed, timeline, seqnum, run.shared_clock.clone());
-    track.set_tags(run.tags(info.kind));
-    Ok(Arc::new(track))
 }
 
 /// Waits for subtitles and adds their pad while the others play.
@@ -223,7 +232,8 @@ fn expose_later(
     };
     let element = run.element.upgrade().ok_or(ExposeError::Stopped)?;
     let timeline = run.segment().ok_or(ExposeError::Stopped)?;
-    let track = prepare(run, &element, group, info, pad, probed, timeline, gst::Seqnum::next())?;
+    let family = Family { run, element: &element, group };
+    let track = family.track(info, pad, probed, timeline, gst::Seqnum::next())?;
     element.add_pad(&track.pad)?;
     run.join(track, seeks);
     Ok(())

@@ -136,6 +136,11 @@ mod tests {
         // The clock has wrapped in between.
         clock.set(2, WRAP - S);
         assert_eq!(clock.place(2, 3 * S, 4 * S, 0), Some(4 * S));
+        // The other track has not, or is a wrap ahead in what is said of it.
+        clock.set(3, 0);
+        assert_eq!(clock.place(3, WRAP - S, 0, 0), Some(-S));
+        assert_eq!(clock.place(3, WRAP + S, 0, 0), Some(S));
+        assert_eq!(clock.place(3, -4 * S, 0, 0), Some(-4 * S));
         clock.restart();
         assert_eq!(clock.place(0, 14 * S + 5, 4 * S, 0), None);
     }

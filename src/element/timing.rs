@@ -64,8 +64,7 @@ impl Scanner {
         match self {
             Self::Ts(scanner) => scanner.timing().start(),
             Self::Mp4(scanner) => i64::try_from(scanner.media_start()?.as_nanos()).ok(),
-            // 90 kHz: 9 ticks are 100 us; 33 bits of them.
-            Self::Packed(_, head) => Some((*head)?.timestamp? as i64 * 100_000 / 9),
+            Self::Packed(_, head) => (*head)?.timestamp.map(|ticks| ts::nanoseconds(ticks as i64)),
             Self::Text(_) => None,
         }
     }

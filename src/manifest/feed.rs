@@ -3,9 +3,12 @@
 //! Keeps one playlist fresh: says what to load and when, and what came of it. Who plays need not
 //! know whether a playlist is loaded again or made anew as time goes by.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Answer, Change, Load, ManifestError, Now, Timeline, TimelineError, dash, hls};
+
+/// Longer than anybody plays: nothing will be new, but what there is may be lost where it is.
+pub(super) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// A playlist that is followed.
 #[derive(Debug)]

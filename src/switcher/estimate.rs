@@ -81,7 +81,7 @@ fn record(slot: &mut Option<Moving>, sample: f64) {
 }
 
 /// A duration from computed seconds, which may be absurd but never panic.
-fn seconds(s: f64) -> Duration {
+pub(super) fn seconds(s: f64) -> Duration {
     const DAY: f64 = 86_400.0;
     Duration::from_secs_f64(s.clamp(0.0, DAY))
 }

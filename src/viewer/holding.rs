@@ -43,6 +43,22 @@ pub struct PeerTransfer {
     pub relayed: bool,
 }
 
+impl PeerTransfer {
+    /// One that begins now, from the offset `next` on.
+    pub fn new(now: Instant, peer: PeerKey, next: u64, relayed: bool) -> Self {
+        Self {
+            peer,
+            next,
+            started: now,
+            first_byte: None,
+            last_progress: now,
+            received: 0,
+            meter: RateMeter::new(Duration::from_secs(1)),
+            relayed,
+        }
+    }
+}
+
 /// Somebody who has brought bytes that nobody vouches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contributor {

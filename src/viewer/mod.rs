@@ -159,8 +159,8 @@ pub struct Viewer {
     dirty: bool,
     /// Bytes have come since the bound of the memory was last looked at.
     grown: bool,
-    /// The newest segment that we fetched for the swarm because too few others did.
-    stepped_in: Option<SegmentId>,
+    /// The newest segment that we fetched for the swarm because too few others did, and in which term.
+    stepped_in: Option<(SegmentId, i64)>,
     wake: Option<Instant>,
     actions: VecDeque<Action>,
 }

@@ -45,6 +45,7 @@ impl Viewer {
     pub(super) fn news_to_tell(&self) -> Vec<SegmentId> {
         let mut told: Vec<SegmentId> =
             self.news.coming.iter().copied().filter(|id| !self.brings(*id)).collect();
+        // Whoever hears it looks things up in it.
         told.sort_unstable();
         told
     }

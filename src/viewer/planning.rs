@@ -10,9 +10,7 @@ use litemap::LiteMap;
 use super::holding::{Holding, HttpFetch, PeerTransfer, State};
 use super::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
-use crate::switcher::{
-    Choice, HttpWork, PeerWork, Policy, RateMeter, Reason, Situation, decide, last_call, spread,
-};
+use crate::switcher::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide, last_call, spread};
 
 /// Segments that may come from peers at the same time.
 const MAX_TRANSFERS: usize = 6;
@@ -98,7 +96,7 @@ impl Viewer {
             } else if pressed.is_some_and(|first: Duration| slack >= first + MUCH_LATER)
                 && !situation.is_at_work()
             {
-                // It would take from the line of what is needed first. Progress of that is an occasion to look again.
+                // It would take from the line of what is needed first, whose progress alone is no reason for a pass.
                 self.wake_at(now + LOOK_AGAIN);
                 continue;
             }
@@ -245,16 +243,7 @@ impl Viewer {
         let held = peer.state.held(segment);
         let command = peer.state.request(segment, holding.have);
         peer.last_progress = now;
-        holding.transfer = Some(PeerTransfer {
-            peer: key,
-            next: holding.have,
-            started: now,
-            first_byte: None,
-            last_progress: now,
-            received: 0,
-            meter: RateMeter::new(Duration::from_secs(1)),
-            relayed: held != WHOLE,
-        });
+        holding.transfer = Some(PeerTransfer::new(now, key, holding.have, held != WHOLE));
         self.actions.push_back(Action::Command { peer: key, command });
         self.wake_at(now + patience(&self.peers, &self.holdings, key));
     }
@@ -289,7 +278,7 @@ impl Viewer {
             received: 0,
             useful: false,
         });
-        self.note_step_in(spec.id, reason);
+        self.note_step_in(spec, reason);
         match reason {
             Reason::Elected => self.counters.elected += 1,
             Reason::Backup => self.counters.backups += 1,

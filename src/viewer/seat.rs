@@ -5,7 +5,6 @@
 use std::time::{Duration, Instant};
 
 use super::{SegmentSpec, Viewer};
-use crate::swarm::{PeerId, SegmentId};
 use crate::switcher::{Policy, Reason, Seat, Situation, fetchers, seat, term};
 
 impl Viewer {
@@ -49,21 +48,25 @@ impl Viewer {
         let me = &self.config.peer_id;
         match seat(me, spec.name(), electors, viewers, fetchers) {
             // Too few are elected, or we would not have had to step in: we go on as one of them.
-            Seat::Wave(1) if self.stepped_in.is_some_and(|last| goes_on(me, last, spec.id)) => Seat::Elected,
+            Seat::Wave(1) if self.goes_on(spec) => Seat::Elected,
             seat => seat,
         }
     }
 
     /// HTTP is asked for a segment, for this reason.
-    pub(super) fn note_step_in(&mut self, segment: SegmentId, reason: Reason) {
-        let goes_on = self.stepped_in.is_some_and(|last| goes_on(&self.config.peer_id, last, segment));
-        if reason == Reason::Backup || reason == Reason::Elected && goes_on {
-            self.stepped_in = Some(segment);
+    pub(super) fn note_step_in(&mut self, spec: &SegmentSpec, reason: Reason) {
+        if reason == Reason::Backup || reason == Reason::Elected && self.goes_on(spec) {
+            self.stepped_in = Some((spec.id, self.term(spec)));
         }
     }
-}
 
-/// Whoever fetched `last` for the swarm fetches `segment` in the same term.
-fn goes_on(me: &PeerId, last: SegmentId, segment: SegmentId) -> bool {
-    last.0 + 1 == segment.0 && term(me, last) == term(me, segment)
+    /// We stepped in for the segment before, in the same term.
+    fn goes_on(&self, spec: &SegmentSpec) -> bool {
+        self.stepped_in
+            .is_some_and(|(last, term)| last.0.saturating_add(1) == spec.id.0 && term == self.term(spec))
+    }
+
+    fn term(&self, spec: &SegmentSpec) -> i64 {
+        term(&self.config.peer_id, spec.name())
+    }
 }

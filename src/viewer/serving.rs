@@ -57,6 +57,12 @@ impl Viewer {
         self.uplink.slots(now, need).min(allowed)
     }
 
+    /// Whether this peer can be served beside the others.
+    pub(super) fn has_slot(&self, now: Instant, key: PeerKey) -> bool {
+        let others = self.peers.iter().filter(|(k, p)| **k != key && p.state.upload.is_some()).count();
+        others < self.upload_slots(now)
+    }
+
     /// How much of a segment may be given away now, and its size.
     pub(super) fn servable(&self, segment: SegmentId) -> Option<(u64, u64)> {
         let holding = self.holdings.get(&segment).filter(|_| self.config.upload_to_peers)?;
@@ -75,8 +81,7 @@ impl Viewer {
     pub(super) fn answer_request(&mut self, now: Instant, key: PeerKey) {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
-        let others = self.peers.iter().filter(|(k, p)| **k != key && p.state.upload.is_some()).count();
-        let has_slot = others < self.upload_slots(now);
+        let has_slot = self.has_slot(now, key);
         let servable = self.servable(segment).filter(|(_, total)| has_slot && upload.next < *total);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let command = match (servable, &mut peer.state.upload) {

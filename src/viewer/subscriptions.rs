@@ -14,7 +14,7 @@ use super::holding::{Holding, PeerTransfer, State};
 use super::peers::RemotePeer;
 use super::{Action, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{Client, Command, SegmentId};
-use crate::switcher::{RateMeter, Situation};
+use crate::switcher::Situation;
 
 /// Whoever we have subscribed to is given so much longer than the first who offered the segment.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -26,7 +26,7 @@ impl Viewer {
         if !self.live || !is_newest || self.sees_all() || !self.config.download_from_peers {
             return;
         }
-        let next = SegmentId(segment.0 + 1);
+        let next = SegmentId(segment.0.saturating_add(1));
         self.unsubscribe(next);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if matches!(peer.state.client, Client::P2phls { .. }) && peer.state.has_announced() {
@@ -87,8 +87,7 @@ impl Viewer {
             }
             return;
         };
-        let served = self.peers.values().filter(|p| p.state.upload.is_some()).count();
-        if served >= self.upload_slots(now) {
+        if !self.has_slot(now, key) {
             return self.refuse_subscriber(key);
         }
         let Some(peer) = self.peers.get_mut(&key) else { return };
@@ -102,7 +101,7 @@ impl Viewer {
     /// Playback will come to it, and it is no newer than the next one.
     fn is_near(&self, segment: SegmentId) -> bool {
         let newest = self.segments.last().map(|newest| newest.id);
-        newest.is_some_and(|newest| segment.0 <= newest.0 + 1)
+        newest.is_some_and(|newest| segment.0 <= newest.0.saturating_add(1))
             && self.cursor.is_some_and(|cursor| segment >= cursor)
     }
 
@@ -127,19 +126,11 @@ impl Viewer {
             return;
         }
         peer.last_progress = now;
-        let slack =
-            self.segments.last().map_or(Duration::ZERO, |newest| self.slack(now, newest) + newest.duration);
-        let holding = self.holdings.entry(segment).or_insert_with(|| Holding::new(None, slack));
-        holding.transfer = Some(PeerTransfer {
-            peer: key,
-            next: 0,
-            started: now,
-            first_byte: None,
-            last_progress: now,
-            received: 0,
-            meter: RateMeter::new(Duration::from_secs(1)),
-            relayed: true,
-        });
+        let listed = self.spec(segment).copied();
+        let Some(spec) = listed.or_else(|| self.segments.last().map(SegmentSpec::next)) else { return };
+        let slack = self.slack(now, &spec);
+        let holding = self.holdings.entry(segment).or_insert_with(|| Holding::new(spec.size, slack));
+        holding.transfer = Some(PeerTransfer::new(now, key, 0, true));
         self.trace_push(now, segment, key);
         self.take_header(now, key, segment, 0, size);
     }

@@ -2,6 +2,7 @@
 
 //! The players that an application may use the element with, and a note of what they show.
 
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -285,9 +286,9 @@ fn around(bin: &gst::Element, video: &Sink, audio: &Sink, text: &Sink) -> gst::P
 }
 
 /// Each frame follows the one before.
-pub fn assert_continuous(frames: &[gst::ClockTime], consumer: Consumer) {
+pub fn assert_continuous(frames: &[gst::ClockTime], of: impl Debug) {
     for pair in frames.windows(2) {
-        assert!(pair[1].absdiff(pair[0] + 40 * MS) < MS, "{consumer:?}: {} after {}", pair[1], pair[0]);
+        assert!(pair[1].absdiff(pair[0] + 40 * MS) < MS, "{of:?}: {} after {}", pair[1], pair[0]);
     }
 }
 

@@ -5,6 +5,7 @@
 //! stream time.
 
 use super::{Held, Output, Placement, buffer, signed, unsigned};
+use crate::container::ts;
 use crate::container::webvtt::{TimestampMap, first_cue};
 use crate::element::clock::clock_time;
 
@@ -39,8 +40,7 @@ impl Placement {
         if map == TimestampMap::default() && is_within(cue) {
             return 0;
         }
-        // 90 kHz: 9 ticks are 100 us.
-        let media = i64::try_from(i128::from(map.zero()) * 100_000 / 9).unwrap_or(0).saturating_add(cue);
+        let media = ts::nanoseconds(map.zero()).saturating_add(cue);
         match self.shared.place(held.sequence, media, held.position, held.duration) {
             Some(placed) => placed - cue,
             None if is_within(cue) => 0,

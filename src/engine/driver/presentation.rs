@@ -2,7 +2,9 @@
 
 //! The presentation: loaded, reloaded, and where in it playback goes.
 
-use super::track::Followed;
+use url::Url;
+
+use super::track::{Followed, Track};
 use super::{Driver, World};
 use crate::engine::follower::{Follower, FollowerEvent};
 use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
@@ -189,20 +191,19 @@ impl Driver {
         }
     }
 
-    fn handle_lost_key(&mut self, url: &url::Url, error: SessionError) -> Result<(), SessionError> {
-        let needs = |kind: &TrackKind| self.tracks.get(*kind).needed_key.as_ref() == Some(url);
-        match TrackKind::ALL.into_iter().find(needs) {
-            Some(kind) => self.survive(kind, Err(error)).map(|_: Option<()>| ()),
+    fn handle_lost_key(&mut self, url: &Url, error: SessionError) -> Result<(), SessionError> {
+        let of = |needs: &dyn Fn(&Track) -> bool| {
+            TrackKind::ALL.into_iter().find(|kind| needs(self.tracks.get(*kind)))
+        };
+        if let Some(kind) = of(&|track| track.needed_key.as_ref() == Some(url)) {
+            self.survive(kind, Err(error)).map(|_: Option<()>| ())
+        } else if let Some(kind) = of(&|track| track.next_begins_with(url)) {
+            self.refuse_useless(kind, &error);
+            Ok(())
+        } else {
             // It was asked for early; there is still time.
-            None => {
-                let kind =
-                    TrackKind::ALL.into_iter().find(|kind| self.tracks.get(*kind).next_begins_with(url));
-                match kind {
-                    Some(kind) => self.refuse_useless(kind, &error),
-                    None => log::warn!(target: "p2phls-engine", "{error}"),
-                }
-                Ok(())
-            }
+            log::warn!(target: "p2phls-engine", "{error}");
+            Ok(())
         }
     }
 }

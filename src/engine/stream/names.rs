@@ -39,8 +39,8 @@ pub struct Names {
 struct Name {
     number: i64,
     name: i64,
-    /// It is this segment's alone.
-    shared: bool,
+    /// No other segment goes by it in the swarm.
+    owned: bool,
 }
 
 impl Names {
@@ -60,20 +60,20 @@ impl Names {
         }
         self.known.retain(|known| known.number < first.number);
         // The one before it may have the same name where nobody has seen it.
-        let owned =
-            |time: f64| known.is_some_and(|known| known.shared) || time / HALF == (time / HALF).trunc();
+        let was_owned =
+            |time: f64| known.is_some_and(|known| known.owned) || time / HALF == (time / HALF).trunc();
         let mut last = None;
         for (placed, time) in timed {
             let name = identity::number_at(time);
             let alone = match last {
                 Some(last) => name > last,
-                None => !self.live || owned(time),
+                None => !self.live || was_owned(time),
             };
-            let shared = alone && !placed.segment.gap;
+            let owned = alone && !placed.segment.gap;
             if !placed.segment.gap {
                 last = last.max(Some(name));
             }
-            self.known.push_back(Name { number: placed.number, name, shared });
+            self.known.push_back(Name { number: placed.number, name, owned });
         }
         while self.known.len() > segments.len() + KEPT {
             self.known.pop_front();
@@ -99,7 +99,7 @@ impl Names {
     fn name(&self, number: SegmentId) -> Option<SegmentId> {
         let at = self.known.partition_point(|known| known.number < number.0);
         if let Some(known) = self.known.get(at) {
-            return (known.number == number.0 && known.shared).then_some(SegmentId(known.name));
+            return (known.number == number.0 && known.owned).then_some(SegmentId(known.name));
         }
         // What is asked for before it is there.
         let (newest, time, duration) = self.newest.filter(|_| self.live)?;
@@ -110,7 +110,7 @@ impl Names {
     fn number(&self, name: SegmentId) -> Option<SegmentId> {
         let at = self.known.partition_point(|known| known.name < name.0);
         let same = self.known.iter().skip(at).take_while(|known| known.name == name.0);
-        if let Some(known) = same.into_iter().find(|known| known.shared) {
+        if let Some(known) = same.into_iter().find(|known| known.owned) {
             return Some(SegmentId(known.number));
         }
         let (number, time, duration) = self.newest.filter(|_| self.live)?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::publication::{Publication, lock};
-use crate::manifest::feed::{FeedError, News, Next};
+use crate::manifest::feed::{FOREVER, FeedError, News, Next};
 use crate::manifest::load::What;
 use crate::manifest::{Answer, Asked, Change, Load, Now, Timeline, TimelineError};
 
@@ -18,9 +18,6 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Between two looks while the clock alone brings nothing: the stream may end by it.
 const IDLE: Duration = Duration::from_secs(2);
-
-/// Longer than anybody plays.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// A track that is followed.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 //! Keeps a media playlist fresh, and moves to another server that has the same when the one in use
 //! fails.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use url::Url;
 
 use super::{Refresh, Reload, Variables, Wishes, media_only, parse_reload, parse_with};
-use crate::manifest::feed::{FeedError, News, Next};
+use crate::manifest::feed::{FOREVER, FeedError, News, Next};
 use crate::manifest::load::What;
 use crate::manifest::{Answer, Change, Load, ManifestError, MediaPlaylist, Now, Timeline};
 
@@ -17,9 +17,6 @@ const WISHES: Wishes = Wishes { blocking: true, parts: false, deltas: true };
 
 /// A server that fails so often in a row is left for another, if there is one.
 const MAX_FAILURES: u32 = 2;
-
-/// Longer than anybody plays.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// A media playlist that is followed.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use super::estimate::seconds;
 use super::throughput::HttpRate;
 
 /// How full the buffer has to be for a trial, of what it can hold.
@@ -295,10 +296,4 @@ impl Adaptation {
 fn fill(standing: &Standing) -> f64 {
     let room = standing.room.max(Duration::from_secs(1));
     (standing.buffered.as_secs_f64() / room.as_secs_f64()).min(1.0)
-}
-
-/// A duration from computed seconds, which may be absurd but never panic.
-fn seconds(s: f64) -> Duration {
-    const HOUR: f64 = 3_600.0;
-    Duration::from_secs_f64(s.clamp(0.0, HOUR))
 }
