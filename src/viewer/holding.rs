@@ -34,6 +34,8 @@ pub struct PeerTransfer {
     pub peer: PeerKey,
     /// Offset of the next byte that it will bring.
     pub next: u64,
+    /// It came without being asked for: its first bytes say nothing of how long a request takes.
+    pub pushed: bool,
     pub started: Instant,
     pub first_byte: Option<Instant>,
     pub last_progress: Instant,
@@ -49,6 +51,7 @@ impl PeerTransfer {
         Self {
             peer,
             next,
+            pushed: false,
             started: now,
             first_byte: None,
             last_progress: now,

@@ -138,9 +138,11 @@ impl Viewer {
         let is_first = transfer.first_byte.is_none();
         if is_first {
             transfer.first_byte = Some(now);
-            let latency = now.saturating_duration_since(transfer.started);
-            peer.estimate.record_latency(latency);
-            self.hop = (self.hop * 7 + latency) / 8;
+            if !transfer.pushed {
+                let latency = now.saturating_duration_since(transfer.started);
+                peer.estimate.record_latency(latency);
+                self.hop = (self.hop * 7 + latency) / 8;
+            }
         }
         transfer.last_progress = now;
         transfer.received += len;

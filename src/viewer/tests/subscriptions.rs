@@ -113,7 +113,9 @@ fn whoever_brings_a_fresh_segment_is_asked_for_the_next_which_needs_no_request()
     let (mut scene, request_id) = Scene::subscribed();
     // Our playlist has not even got it.
     scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: SIZE });
+    let hop = scene.viewer.hop;
     let placed = scene.viewer.handle_payload(scene.now, PARENT, SIZE);
+    assert_eq!(scene.viewer.hop, hop, "how long a request takes was not seen");
     assert_eq!(
         placed.map(|(segment, placement)| (segment, placement.append)),
         Some((SegmentId(11), 0..SIZE as usize))
