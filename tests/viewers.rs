@@ -104,8 +104,10 @@ fn viewers_who_change_to_the_same_variant_meet_there() {
     wait_for("the same for the second", 30, &viewers, || rich(&viewers[1]));
     wait_for("both in one swarm", 30, &viewers, || viewers.iter().all(|viewer| viewer.peers() == 1));
     wait_for("some of it from the other", 60, &viewers, || viewers[1].stat("peer-bytes") > 500_000);
-    assert_eq!((sum(&viewers, "stalls"), sum(&viewers, "rejected-bytes")), (0, 0));
+    // Counted once it is shown, which is after it has been fetched.
+    wait_for("the change in the picture", 60, &viewers, || viewers[1].stat("variant-switches") > 0);
     assert_eq!(viewers[1].stat("variant-switches"), 1);
+    assert_eq!((sum(&viewers, "stalls"), sum(&viewers, "rejected-bytes")), (0, 0));
 }
 
 /// Sound in a playlist of its own has a swarm of its own, and comes from the same viewers.
