@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use super::buffering::{Buffering, Observation};
+use super::clock::clock_time;
 use super::errors::{self, Severity};
 use super::expose::expose;
 use super::log::CAT;
@@ -118,6 +119,13 @@ impl Director {
             }
             Event::DateRanges(ranges) => {
                 ranges.iter().for_each(|(range, start)| self.tell(metadata::date_range(range, *start)));
+            }
+            Event::TimedEvents(events) => {
+                let segment = self.run.segment();
+                for (event, position) in &events {
+                    let running_time = position.and_then(|at| segment.as_ref()?.to_running_time(clock_time(at)));
+                    self.tell(metadata::timed_event(event, *position, running_time));
+                }
             }
             Event::Warning(error) => errors::post(&element, Severity::Warning, &error, self.ready),
             Event::Error(error) => {

@@ -37,6 +37,7 @@ mod session;
 mod soundness;
 mod store;
 mod stream;
+mod told;
 mod tracks;
 
 pub use config::{Config, P2pMode, Playback, PlaybackClock, TlsConfig};

@@ -13,6 +13,8 @@ use super::output::{Item, SegmentStart, TrackWriter};
 use super::store::Store;
 use crate::container::Kind;
 use crate::container::decrypt::{DecryptError, Decryptor};
+use crate::container::emsg;
+use crate::manifest::dash::EventMessage;
 use crate::manifest::{Init, Key, PlacedSegment, Timeline};
 use crate::swarm::SegmentId;
 
@@ -47,6 +49,10 @@ pub struct Pump {
     started: bool,
     /// Opens the segment that goes out, where it is encrypted.
     decryptor: Option<Decryptor>,
+    /// Looks for event messages in it, where it is said to have some.
+    scanner: Option<emsg::Scanner>,
+    /// Those that were found, each with the number of its segment.
+    messages: Vec<(i64, EventMessage)>,
     /// Playback has enough in hand: a segment goes out when it is whole, so that until then another variant can
     /// take its place.
     pub relaxed: bool,
@@ -73,6 +79,8 @@ impl Pump {
             offset: 0,
             started: false,
             decryptor: None,
+            scanner: None,
+            messages: Vec::new(),
             relaxed: false,
             limit: None,
             discontinuity: true,
@@ -211,6 +219,22 @@ impl Pump {
         self.offset = 0;
         self.started = false;
         self.decryptor = None;
+        self.scanner = None;
+    }
+
+    /// The event messages in what has gone out since the last call, each with the number of its segment.
+    pub fn take_messages(&mut self) -> Vec<(i64, EventMessage)> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// Looks for event messages of the schemes that the segment is said to have.
+    fn scan(&mut self, placed: &PlacedSegment, bytes: &[u8]) {
+        let (Some(scanner), Some(wanted)) = (&mut self.scanner, &placed.segment.inband_events) else { return };
+        let mut found = Vec::new();
+        scanner.push(bytes, &mut found);
+        let messages = found.iter().filter_map(|content| EventMessage::parse(content));
+        let wanted = messages.filter(|message| wanted.name(&message.scheme, &message.value));
+        self.messages.extend(wanted.map(|message| (placed.number, message)));
     }
 
     /// Hands over what can be, and says what it came to. None: it waits for bytes, for the playlist or for
@@ -253,6 +277,7 @@ impl Pump {
             };
             self.writer.try_send(Item::Start(start)).ok()?;
             self.decryptor = decryptor;
+            self.scanner = segment.segment.inband_events.is_some().then(emsg::Scanner::default);
             self.started = true;
             self.discontinuity = false;
             self.last = Some((segment.segment.discontinuity_sequence, segment.segment.init.clone()));
@@ -271,6 +296,7 @@ impl Pump {
                 return Some(Step::Failed(cannot_open(segment, DecryptError::Padding)));
             }
             self.offset += len;
+            self.scan(segment, &plain);
             if !plain.is_empty() {
                 self.writer.try_send(Item::Data(plain)).ok()?;
                 self.any_byte = true;

@@ -25,6 +25,7 @@ mod media;
 mod presentation;
 mod source;
 mod steering;
+mod timed_event;
 mod timeline;
 
 pub use date_range::{Asset, Cue, DateRange, Interstitial};
@@ -40,6 +41,7 @@ pub use presentation::{
 };
 pub use source::{Asked, Source};
 pub use steering::{PathwayClone, Replacement, SteeringError, SteeringManifest};
+pub use timed_event::{InbandEvents, TimedEvent};
 pub use timeline::{Change, PlacedSegment, Timeline, TimelineError};
 
 /// Most bytes of a playlist that are read: ten times what a day of 2 s segments takes.

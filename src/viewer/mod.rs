@@ -328,6 +328,11 @@ impl Viewer {
         self.holdings.get(&segment).map_or((0, false), |h| (h.readable(), h.is_complete()))
     }
 
+    /// Whether all that is held of the segment came from the origin or was confirmed by it.
+    pub fn is_from_origin(&self, segment: SegmentId) -> bool {
+        self.holdings.get(&segment).is_some_and(|holding| holding.trusted >= holding.have)
+    }
+
     pub fn counters(&self) -> Counters {
         self.counters
     }

@@ -11,8 +11,10 @@
 //! | `handover` | from one stream of a track to the next |
 //! | `renditions`, `shares` | sound and subtitles beside the variant, and what of the limits each track has |
 //! | `outgoing` | what goes out next |
+//! | `events` | what the publisher tells of moments of the presentation |
 //! | `status` | playback's position and the statistics |
 
+mod events;
 mod handover;
 mod outgoing;
 mod presentation;
@@ -39,8 +41,9 @@ use crate::engine::playlists::{self, Loader, PlaylistEvent};
 use crate::engine::report::StallMeter;
 use crate::engine::session::{Shared, Wishes};
 use crate::engine::stream::{FetchEvents, Stream, StreamId};
+use crate::engine::told::Told;
 use crate::engine::{Config, Event, SessionError, TrackKind};
-use crate::manifest::{DateRange, Init, Presentation, Source, Variant};
+use crate::manifest::{DateRange, Init, Presentation, Source, TimedEvent, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
 use crate::switcher::Line;
@@ -75,6 +78,9 @@ pub(super) struct Driver {
     senders: Senders,
     /// Those that the element has been told of and that are still listed.
     date_ranges: Vec<DateRange>,
+    /// Those of the manifest that were looked at last.
+    listed_events: Arc<[TimedEvent]>,
+    told: Told,
     stalls: StallMeter,
     startup: Option<Duration>,
 }
@@ -184,6 +190,8 @@ impl Driver {
             keys: Keys::new(keys.0),
             senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
             date_ranges: Vec::new(),
+            listed_events: Arc::new([]),
+            told: Told::default(),
             stalls: StallMeter::default(),
             startup: None,
             config,

@@ -40,6 +40,7 @@ impl Driver {
         let until = paced.then_some(main.pushed);
         let before = main.pushed;
         let pumped = self.tracks.get_mut(kind).pump(&mut self.keys, until)?;
+        self.take_messages(kind);
         let main = &self.tracks.main;
         if main.pump.has_begun() || main.pump.pushed != before {
             let variant = main.stream.as_ref().and_then(|stream| stream.index);

@@ -11,7 +11,7 @@ use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
 use crate::engine::session::Seek;
 use crate::engine::stream::{Identity, PlayedRendition, Stream, StreamId};
 use crate::engine::{Event, SessionError, TrackKind, keys};
-use crate::manifest::{DateRange, Timeline};
+use crate::manifest::Timeline;
 
 impl Driver {
     pub(super) fn handle_playlist(
@@ -50,7 +50,7 @@ impl Driver {
         if !data.is_empty() {
             self.emit(Event::SessionData(data));
         }
-        self.tell_date_ranges();
+        self.tell_metadata();
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Driver {
         }
         if kind == TrackKind::Main {
             self.share_timeline();
-            self.tell_date_ranges();
+            self.tell_metadata();
             if self.tracks.main.pump.cursor().is_none() {
                 self.seek();
             }
@@ -134,20 +134,6 @@ impl Driver {
             self.tracks.get_mut(kind).go_on();
         }
         Ok(())
-    }
-
-    /// Tells of date ranges that have not been told of as they are now.
-    fn tell_date_ranges(&mut self) {
-        let Some(stream) = &self.tracks.main.stream else { return };
-        let listed = &stream.timeline.latest().date_ranges;
-        let fresh = listed.iter().filter(|range| !self.date_ranges.contains(range));
-        let placed =
-            |range: &DateRange| (range.clone(), range.start.and_then(|at| stream.timeline.position_of(at)));
-        let fresh: Vec<_> = fresh.map(placed).collect();
-        if !fresh.is_empty() {
-            self.date_ranges = listed.clone();
-            self.emit(Event::DateRanges(fresh));
-        }
     }
 
     /// Lets the element see what there is to play.
