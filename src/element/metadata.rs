@@ -156,6 +156,10 @@ mod tests {
         };
         assert_eq!((bytes("scte35"), bytes("data")), (vec![0xfc, 0x30], event.data));
         let other = timed_event(&TimedEvent::default(), None, None);
-        assert!(!["id", "position", "running-time", "duration", "scte35"].iter().any(|name| other.has_field(name)));
+        assert!(
+            !["id", "position", "running-time", "duration", "scte35"]
+                .iter()
+                .any(|name| other.has_field(*name))
+        );
     }
 }

@@ -37,6 +37,13 @@ pub enum Step {
     Ended,
 }
 
+/// What of a segment the next one may have in common with it.
+struct Last {
+    discontinuity_sequence: u64,
+    init: Option<Arc<Init>>,
+    keys: Arc<[Arc<Key>]>,
+}
+
 /// Initialisation segments kept: a stream has one, or a few that alternate.
 const MAX_INITS: usize = 8;
 
@@ -60,8 +67,8 @@ pub struct Pump {
     pub limit: Option<Duration>,
     /// The next segment does not continue the last.
     discontinuity: bool,
-    /// Discontinuity sequence and initialisation segment of the last segment that went out.
-    last: Option<(u64, Option<Arc<Init>>)>,
+    /// The last segment that went out.
+    last: Option<Last>,
     inits: Vec<(Arc<Init>, Bytes)>,
     ended: bool,
     any_byte: bool,
@@ -229,7 +236,9 @@ impl Pump {
 
     /// Looks for event messages of the schemes that the segment is said to have.
     fn scan(&mut self, placed: &PlacedSegment, bytes: &[u8]) {
-        let (Some(scanner), Some(wanted)) = (&mut self.scanner, &placed.segment.inband_events) else { return };
+        let (Some(scanner), Some(wanted)) = (&mut self.scanner, &placed.segment.inband_events) else {
+            return;
+        };
         let mut found = Vec::new();
         scanner.push(bytes, &mut found);
         let messages = found.iter().filter_map(|content| EventMessage::parse(content));
@@ -263,7 +272,7 @@ impl Pump {
             if available == 0 || self.relaxed && !whole || is_early {
                 return None;
             }
-            let decryptor = match &segment.segment.key {
+            let decryptor = match segment.segment.whole_key() {
                 Some(key) => match keys.decryptor(key, segment.segment.sequence) {
                     Some(Ok(decryptor)) => Some(decryptor),
                     Some(Err(error)) => return Some(Step::Failed(cannot_open(segment, error))),
@@ -280,7 +289,11 @@ impl Pump {
             self.scanner = segment.segment.inband_events.is_some().then(emsg::Scanner::default);
             self.started = true;
             self.discontinuity = false;
-            self.last = Some((segment.segment.discontinuity_sequence, segment.segment.init.clone()));
+            self.last = Some(Last {
+                discontinuity_sequence: segment.segment.discontinuity_sequence,
+                init: segment.segment.init.clone(),
+                keys: segment.segment.keys.clone(),
+            });
         }
         let first = !self.any_byte;
         for bytes in store.get(id)?.slices(self.offset..available) {
@@ -342,13 +355,14 @@ impl Pump {
 
     fn start_of(&self, placed: &PlacedSegment, keys: &Keys) -> Result<SegmentStart, Step> {
         let segment = &placed.segment;
-        let (last_sequence, last_init) = match &self.last {
-            Some((sequence, init)) => (Some(*sequence), init.as_ref()),
-            None => (None, None),
-        };
+        let last = self.last.as_ref();
+        let last_sequence = last.map(|last| last.discontinuity_sequence);
         let discontinuity = self.discontinuity || last_sequence != Some(segment.discontinuity_sequence);
+        let rekeyed = discontinuity || last.is_none_or(|last| last.keys != segment.keys);
         let init = match &segment.init {
-            Some(init) if discontinuity || last_init != Some(init) => Some(self.init(placed, init, keys)?),
+            Some(init) if discontinuity || last.and_then(|last| last.init.as_ref()) != Some(init) => {
+                Some(self.init(placed, init, keys)?)
+            }
             _ => None,
         };
         Ok(SegmentStart {
@@ -358,6 +372,8 @@ impl Pump {
             init,
             discontinuity_sequence: segment.discontinuity_sequence,
             shown_until: self.shown_until,
+            protections: if rekeyed { segment.protections().collect() } else { Vec::new() },
+            encrypted: segment.key.is_some() && segment.whole_key().is_none(),
         })
     }
 
@@ -365,7 +381,7 @@ impl Pump {
     fn init(&self, placed: &PlacedSegment, init: &Arc<Init>, keys: &Keys) -> Result<Bytes, Step> {
         let known = self.inits.iter().find(|(known, _)| known == init);
         let (_, bytes) = known.ok_or_else(|| Step::NeedInit(init.clone()))?;
-        let Some(key) = &init.key else { return Ok(bytes.clone()) };
+        let Some(key) = init.whole_key() else { return Ok(bytes.clone()) };
         // It should have a vector of its own: RFC 8216bis 4.4.4.5.
         let decryptor = keys.decryptor(key, placed.segment.sequence);
         let open = |mut decryptor: Decryptor| {

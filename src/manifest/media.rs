@@ -8,7 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::{
-    DateRange, Edge, InbandEvents, Key, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl, TimedEvent,
+    DateRange, Edge, InbandEvents, Key, OpenSegment, Part, PreloadHint, Protection, RenditionReport,
+    ServerControl, TimedEvent,
 };
 
 /// A media playlist as it was at one load: RFC 8216bis 4.4.3.
@@ -147,6 +148,26 @@ pub struct Segment {
     pub time: Option<f64>,
     /// The events that come with its media; None: none are looked for.
     pub inband_events: Option<Arc<InbandEvents>>,
+}
+
+impl Segment {
+    /// The key that opens the segment as a whole; None: it is in plain, or encrypted by samples.
+    pub fn whole_key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref().filter(|key| key.method.is_whole_segment())
+    }
+
+    /// What decryptors have to know that open its samples, for each DRM system.
+    pub fn protections(&self) -> impl Iterator<Item = Protection> {
+        let by_samples = self.key.is_some() && self.whole_key().is_none();
+        self.keys.iter().filter(move |_| by_samples).filter_map(|key| key.protection())
+    }
+}
+
+impl Init {
+    /// The key that opens it; what is encrypted by samples has it in plain.
+    pub fn whole_key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref().filter(|key| key.method.is_whole_segment())
+    }
 }
 
 /// A range of bytes.

@@ -32,7 +32,7 @@ pub use date_range::{Asset, Cue, DateRange, Interstitial};
 pub use error::ManifestError;
 pub use feed::{Feed, FeedError, News, Next};
 pub use hls::{Directives, Refresh, Reload, Skip, Variables, Wishes, parse, parse_reload, parse_with};
-pub use keys::{IDENTITY, Key, KeyMethod};
+pub use keys::{IDENTITY, Key, KeyMethod, Protection};
 pub use load::{Answer, Load, Now};
 pub use low_latency::{Edge, HintKind, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
 pub use media::{ByteRange, Init, MediaPlaylist, PlaylistType, Segment, StartOffset};

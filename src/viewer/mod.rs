@@ -342,6 +342,11 @@ impl Viewer {
         self.http.rate()
     }
 
+    /// The segment that goes out.
+    pub fn cursor(&self) -> Option<SegmentId> {
+        self.cursor
+    }
+
     /// Whole segments held from the cursor on without a gap: how far playback is safe.
     pub fn buffered_until(&self) -> Option<Duration> {
         let mut until = None;

@@ -33,6 +33,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::engine::cmcd::content_id;
 use crate::engine::fetcher::FetchEvent;
 use crate::engine::keys::{self, Keys};
 use crate::engine::mesh::MeshInput;
@@ -45,7 +46,7 @@ use crate::engine::told::Told;
 use crate::engine::{Config, Event, SessionError, TrackKind};
 use crate::manifest::{DateRange, Init, Presentation, Source, TimedEvent, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
-use crate::net::tls;
+use crate::net::{cmcd, tls};
 use crate::switcher::Line;
 use switching::Switching;
 use track::Track;
@@ -83,6 +84,8 @@ pub(super) struct Driver {
     told: Told,
     stalls: StallMeter,
     startup: Option<Duration>,
+    /// What requests tell of playback.
+    cmcd: Option<Arc<cmcd::Session>>,
 }
 
 /// Something for each track that a session may have.
@@ -194,6 +197,7 @@ impl Driver {
             told: Told::default(),
             stalls: StallMeter::default(),
             startup: None,
+            cmcd: config.cmcd.map(|mode| cmcd::Session::new(mode, rand::random(), content_id(&config))),
             config,
         };
         let receivers =
@@ -283,6 +287,7 @@ impl Driver {
             user_agent: self.config.user_agent.clone(),
             extra_headers: self.config.extra_headers.clone(),
             timeout: self.config.timeout,
+            cmcd: self.cmcd.clone(),
         };
         let http = HttpClient::new(http, tls.clone()).map_err(settings)?;
         let loader = Loader { http: http.clone(), retries: self.config.retries };

@@ -9,6 +9,7 @@ use super::track::Pumped;
 use super::{Driver, World};
 use crate::engine::{Event, SessionError, TrackKind, resource};
 use crate::manifest::Init;
+use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{HttpClient, Part};
 
 /// An initialisation segment is small; more than this is something else.
@@ -60,7 +61,8 @@ impl Driver {
     }
 
     fn load_init(&self, http: &HttpClient, kind: TrackKind, init: Arc<Init>) {
-        let (http, results, retries) = (http.clone(), self.senders.inits.clone(), self.config.retries);
+        let http = http.asking_for(Object { kind: Kind::Init, ..Object::default() });
+        let (results, retries) = (self.senders.inits.clone(), self.config.retries);
         tokio::spawn(async move {
             let range = init.byte_range;
             let part = range.map_or(Part::default(), |r| Part { offset: r.offset, length: Some(r.length) });

@@ -10,7 +10,7 @@ use crate::engine::follower::{Follower, FollowerEvent};
 use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
 use crate::engine::session::Seek;
 use crate::engine::stream::{Identity, PlayedRendition, Stream, StreamId};
-use crate::engine::{Event, SessionError, TrackKind, keys};
+use crate::engine::{Event, SessionError, TrackKind, cmcd, keys};
 use crate::manifest::Timeline;
 
 impl Driver {
@@ -42,6 +42,7 @@ impl Driver {
         let timeline = Timeline::new(media.playlist.clone());
         self.tracks.main.stream = Some(self.new_stream(TrackKind::Main, media, timeline, None, world)?);
         self.share_timeline();
+        self.tell_cdn();
         let duration = self.shared.lock().duration;
         self.seek();
         let (tracks, captions) = self.open_tracks(world);
@@ -68,9 +69,11 @@ impl Driver {
         let others = index.map(|index| playlists::redundant(variants, index)).unwrap_or_default();
         let urls = others.iter().skip(1).map(|other| variants[*other].url.clone());
         let urls: Vec<_> = [playlist.url.clone()].into_iter().chain(urls).collect();
+        let variant = index.and_then(|index| variants.get(index));
         let identity = Identity {
             index,
-            variant: index.and_then(|index| variants.get(index)).cloned(),
+            kind: cmcd::kind_of(kind, self.presentation.as_deref(), variant),
+            variant: variant.cloned(),
             format: self.presentation.as_ref().map(|p| p.format).unwrap_or_default(),
             rendition,
             playlist_url: playlist.url.clone(),
@@ -163,6 +166,7 @@ impl Driver {
         self.tracks.iter_mut().for_each(|track| track.go_to(position, generation));
         self.stalls.reset();
         self.hold_back();
+        self.tell_cdn();
     }
 
     /// A key has come, or not.

@@ -87,8 +87,8 @@ impl TimedEvent {
     /// The events that stand in an MPD, in its order.
     pub(super) fn all(mpd: &Mpd) -> Arc<[Self]> {
         let placed = mpd.periods.iter().filter_map(|period| Some((period.start?, period)));
-        let streams = placed
-            .flat_map(|(start, period)| period.event_streams.iter().map(move |stream| (start, stream)));
+        let streams =
+            placed.flat_map(|(start, period)| period.event_streams.iter().map(move |stream| (start, stream)));
         let events =
             streams.flat_map(|(start, stream)| stream.events.iter().map(move |event| (start, stream, event)));
         let event = |(start, stream, event): (Nanos, &EventStream, &Event)| Self {

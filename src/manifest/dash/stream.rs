@@ -88,7 +88,8 @@ impl Stream {
     pub fn end_at(&mut self, at: Nanos) -> bool {
         let mpd = &mut self.mpd;
         let known = mpd.end().is_some() || !mpd.dynamic;
-        let Some(last) = mpd.periods.last_mut().filter(|last| last.start.is_some_and(|start| start < at)) else {
+        let Some(last) = mpd.periods.last_mut().filter(|last| last.start.is_some_and(|start| start < at))
+        else {
             return false;
         };
         if known {
