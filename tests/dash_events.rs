@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use common::dash::{DASH, Listing, Live, date, files, live_origin, long};
-use common::media::{DURATION, STREAMS};
+use common::media::DURATION;
 use common::origin::Origin;
 use common::player::{Consumer, Player, keep_bytes};
 use gst::prelude::*;
