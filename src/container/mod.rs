@@ -8,12 +8,14 @@
 //!   bytes arrive, in pieces of any size.
 //! - [`mp4::interleave::Interleaver`] cuts long fragments of muxed MP4, so that players can follow.
 //! - [`packed::head`] and [`webvtt::TimestampMap`] do the same for packed audio and for subtitles.
+//! - [`emsg::Scanner`] finds the event messages in a segment.
 //! - [`framing::check`] is a cheap test of a whole segment that came from strangers.
 //!
 //! Segments that are encrypted as a whole (METHOD=AES-128 or AES-256) go through [`decrypt`] first.
 
 mod boxes;
 pub mod decrypt;
+pub mod emsg;
 pub mod framing;
 pub mod mp4;
 pub mod packed;

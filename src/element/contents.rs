@@ -104,6 +104,8 @@ pub fn caps_of_codec(codec: &str) -> Option<gst::Caps> {
         "ac-4" => "audio/x-ac4",
         "fLaC" | "flac" => "audio/x-flac",
         "Opus" | "opus" => "audio/x-opus",
+        // What it is in plain the demuxer will say.
+        "encv" | "enca" => "application/x-cenc",
         "wvtt" => "application/x-subtitle-vtt",
         "stpp" => "application/ttml+xml",
         _ => return None,

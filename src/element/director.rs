@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use super::buffering::{Buffering, Observation};
+use super::clock::clock_time;
 use super::errors::{self, Severity};
 use super::expose::expose;
 use super::log::CAT;
@@ -21,6 +22,7 @@ use super::metadata;
 use super::run::Run;
 use super::stats;
 use crate::engine::{Event, Stats, TrackKind};
+use crate::manifest::TimedEvent;
 
 /// How often playback is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -54,6 +56,8 @@ struct Director {
     buffering: Buffering,
     notified: (Instant, u32, f64),
     reported: Instant,
+    /// Not told yet.
+    events: Vec<(TimedEvent, Option<Duration>)>,
 }
 
 impl Director {
@@ -67,6 +71,7 @@ impl Director {
             buffering: Buffering::default(),
             notified: (now, 0, 0.0),
             reported: now,
+            events: Vec::new(),
         }
     }
 
@@ -119,6 +124,10 @@ impl Director {
             Event::DateRanges(ranges) => {
                 ranges.iter().for_each(|(range, start)| self.tell(metadata::date_range(range, *start)));
             }
+            Event::TimedEvents(events) => {
+                self.events.extend(events);
+                self.tell_events();
+            }
             Event::Warning(error) => errors::post(&element, Severity::Warning, &error, self.ready),
             Event::Error(error) => {
                 if self.run.fail() {
@@ -134,7 +143,17 @@ impl Director {
         self.post(|element| gst::message::Element::builder(structure).src(element).build());
     }
 
+    /// Tells of events, once it is known which time is which.
+    fn tell_events(&mut self) {
+        let Some(segment) = self.run.segment() else { return };
+        for (event, position) in std::mem::take(&mut self.events) {
+            let running_time = position.and_then(|at| segment.to_running_time(clock_time(at)));
+            self.tell(metadata::timed_event(&event, position, running_time));
+        }
+    }
+
     fn look(&mut self) {
+        self.tell_events();
         if let Some(percent) = self.observe().and_then(|now| self.buffering.update(now)) {
             gst::info!(CAT, "Buffering {percent} %");
             self.post(|element| gst::message::Buffering::builder(percent.into()).src(element).build());

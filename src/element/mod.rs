@@ -27,7 +27,8 @@
 //! | downstream refuses the data | `STREAM` / `FAILED`, with `flow-return` in the details |
 //!
 //! What playback survives (a tracker that does not answer, a segment left out) is a warning with
-//! the same codes.
+//! the same codes. So is a stream that goes downstream encrypted though no element is installed that decrypts it
+//! (`STREAM` / `DECRYPT`, see [`protection`]); the player behind fails by itself.
 
 pub mod buffering;
 pub mod clock;
@@ -42,6 +43,7 @@ pub mod pad;
 pub mod placement;
 pub mod probe;
 pub mod progress;
+pub mod protection;
 pub mod query;
 pub mod run;
 pub mod seek;
@@ -60,5 +62,6 @@ use gst::prelude::*;
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     log::install();
     settings::Mode::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    settings::Cmcd::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     source::register(plugin)
 }

@@ -9,13 +9,16 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use super::clock::{Segment, clock_time};
+use super::errors::{self, Severity};
 use super::log::CAT;
 use super::placement::{Output, Placement};
 use super::probe::Probed;
 use super::progress::Progress;
+use super::protection;
 use super::sync::SharedClock;
 use crate::container::Kind;
-use crate::engine::{Item, TrackKind, TrackReader};
+use crate::engine::{Item, SegmentStart, SessionError, TrackKind, TrackReader};
+use crate::manifest::Protection;
 
 /// One track as GStreamer sees it.
 pub struct Track {
@@ -26,6 +29,8 @@ pub struct Track {
     shared: Arc<SharedClock>,
     /// Downstream may have another segment than it was told.
     renew: AtomicBool,
+    /// Encrypted samples have gone out.
+    encrypted: AtomicBool,
     /// The streaming thread's own; others touch it only while that thread stands still.
     work: Mutex<Work>,
 }
@@ -40,6 +45,8 @@ struct Work {
     /// Of what is played from the next segment on, and of the segment in work until they are pushed.
     tags: Option<gst::TagList>,
     due: Option<gst::TagList>,
+    /// To be pushed before the next bytes.
+    protections: Vec<Protection>,
 }
 
 /// Whether the streaming thread goes on.
@@ -68,6 +75,7 @@ impl Track {
             seqnum,
             tags: None,
             due: None,
+            protections: Vec::new(),
         };
         Self {
             kind,
@@ -76,6 +84,7 @@ impl Track {
             progress: Progress::default(),
             shared,
             renew: AtomicBool::new(false),
+            encrypted: AtomicBool::new(false),
             work: Mutex::new(work),
         }
     }
@@ -87,6 +96,7 @@ impl Track {
         work.stop = timeline.stop();
         work.placement.restart(timeline);
         work.probed.clear();
+        work.protections.clear();
         work.seqnum = seqnum;
     }
 
@@ -161,6 +171,9 @@ impl Track {
         };
 
         self.wait_for_clock(&item);
+        if let Item::Start(start) = &item {
+            self.look_for_decryptor(start);
+        }
         let renew = matches!(item, Item::Start(_)) && self.renew.swap(false, Ordering::Relaxed);
         let (outputs, eos, seqnum) = {
             let mut work = self.work.lock().unwrap();
@@ -172,6 +185,7 @@ impl Track {
         for output in outputs {
             let event = match output {
                 Output::Segment(segment) => gst::event::Segment::builder(&segment).seqnum(seqnum).build(),
+                Output::Protection(protection) => protection::event(&protection, seqnum),
                 Output::Tags(tags) => gst::event::Tag::builder(tags).seqnum(seqnum).build(),
                 Output::Gap(start, duration) => {
                     gst::event::Gap::builder(start).duration(duration).seqnum(seqnum).build()
@@ -196,6 +210,17 @@ impl Track {
         }
         self.progress.passed(&item);
         if eos { self.end() } else { Next::Again }
+    }
+
+    /// Tells the user what is missing where nothing can decrypt what is passed on, once.
+    fn look_for_decryptor(&self, start: &SegmentStart) {
+        if start.encrypted
+            && !self.encrypted.swap(true, Ordering::Relaxed)
+            && let Some(missing) = protection::missing_decryptor(&start.protections)
+            && let Some(element) = self.pad.parent_element()
+        {
+            errors::post(&element, Severity::Warning, &SessionError::Decrypt(missing), true);
+        }
     }
 
     /// The main track says first where its clock is.
@@ -234,6 +259,7 @@ impl Work {
             Item::Start(start) => {
                 self.placement.start(start.clone(), &mut outputs);
                 self.due = self.tags.take().or_else(|| self.due.take());
+                self.protections.extend(start.protections.iter().cloned());
             }
             Item::Gap { position, duration } => {
                 self.placement.gap(clock_time(*position), clock_time(*duration), &mut outputs);
@@ -245,11 +271,12 @@ impl Work {
                 eos = true;
             }
         }
-        // Tags come after the segment event that says where they belong.
-        if let Some(first) = outputs.iter().position(|output| matches!(output, Output::Buffer(_)))
-            && let Some(tags) = self.due.take()
-        {
-            outputs.insert(first, Output::Tags(tags));
+        // These come after the segment event that says where they belong.
+        if let Some(first) = outputs.iter().position(|output| matches!(output, Output::Buffer(_))) {
+            let tags = self.due.take().map(Output::Tags);
+            let protections = self.protections.drain(..).map(Output::Protection);
+            let before: Vec<Output> = tags.into_iter().chain(protections).collect();
+            outputs.splice(first..first, before);
         }
         (outputs, eos, self.seqnum)
     }

@@ -157,6 +157,8 @@ mod tests {
             init: None,
             discontinuity_sequence: 0,
             shown_until: Duration::ZERO,
+            protections: Vec::new(),
+            encrypted: false,
         })
     }
 

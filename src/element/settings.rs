@@ -15,7 +15,7 @@ use gst::prelude::*;
 use url::Url;
 
 use super::headers;
-use crate::engine::{Config, P2pMode, PlaybackClock, TlsConfig};
+use crate::engine::{CmcdMode, Config, P2pMode, PlaybackClock, TlsConfig};
 
 /// How far a viewer takes part in its swarm; [`P2pMode`] as GObject knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -28,6 +28,19 @@ pub enum Mode {
     #[default]
     #[enum_value(name = "Download from peers and upload to them", nick = "on")]
     On,
+}
+
+/// How the CDN is told of this player; [`CmcdMode`] as GObject knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstP2pHlsCmcd")]
+pub enum Cmcd {
+    #[default]
+    #[enum_value(name = "Nothing is told", nick = "off")]
+    Off,
+    #[enum_value(name = "In the query of each address", nick = "query")]
+    Query,
+    #[enum_value(name = "In headers", nick = "headers")]
+    Headers,
 }
 
 /// What the properties hold.
@@ -46,6 +59,7 @@ pub struct Settings {
     pub max_memory: u64,
     pub user_agent: String,
     pub extra_headers: Option<gst::Structure>,
+    pub cmcd: Cmcd,
     pub connection_speed: u32,
     pub start_bitrate: u32,
     pub min_bitrate: u32,
@@ -74,6 +88,7 @@ impl Default for Settings {
             max_memory: 256 << 20,
             user_agent: concat!("p2phlssrc/", env!("CARGO_PKG_VERSION")).to_owned(),
             extra_headers: None,
+            cmcd: Cmcd::default(),
             connection_speed: 0,
             start_bitrate: 0,
             min_bitrate: 0,
@@ -181,6 +196,15 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
             get: |settings| settings.extra_headers.to_value(),
             set: |settings, value| settings.extra_headers = value.get().expect("GObject checks types"),
         },
+        Property {
+            spec: glib::ParamSpecEnum::builder_with_default("cmcd", default.cmcd)
+                .blurb("Whether and how servers are told of this player with each HTTP request: Common Media Client Data \
+                       (CTA-5004), and the peer efficiency in percent as org.p2phls-pe")
+                .mutable_ready()
+                .build(),
+            get: |settings| settings.cmcd.to_value(),
+            set: |settings, value| settings.cmcd = value.get().expect("GObject checks types"),
+        },
         property!(
             connection_speed, ParamSpecUInt, "connection-speed",
             "Speed of the network connection, in kbit/s: the best variant that fits is played \
@@ -274,6 +298,11 @@ impl Settings {
             max_memory: self.max_memory,
             user_agent: self.user_agent.clone(),
             extra_headers: headers::from_structure(self.extra_headers.as_deref())?,
+            cmcd: match self.cmcd {
+                Cmcd::Off => None,
+                Cmcd::Query => Some(CmcdMode::Query),
+                Cmcd::Headers => Some(CmcdMode::Headers),
+            },
             connection_speed: u64::from(self.connection_speed) * 1000,
             start_bitrate: self.start_bitrate.into(),
             min_bitrate: self.min_bitrate.into(),

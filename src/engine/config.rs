@@ -22,6 +22,9 @@ pub enum P2pMode {
     On,
 }
 
+/// How the CDN is told of this player with each request: CTA-5004.
+pub use crate::net::cmcd::Mode as CmcdMode;
+
 /// How HTTPS and WSS servers are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
@@ -78,6 +81,8 @@ pub struct Config {
     pub user_agent: String,
     /// Sent with each HTTP request.
     pub extra_headers: Vec<(String, String)>,
+    /// None: it is not told.
+    pub cmcd: Option<CmcdMode>,
     /// Bits a second; 0 means unknown, and then the variant to play is chosen by what is measured.
     pub connection_speed: u64,
     /// Bits a second to begin with; 0 means unknown.

@@ -12,6 +12,7 @@ use url::Url;
 use super::{SessionError, resource};
 use crate::container::decrypt::{DecryptError, Decryptor};
 use crate::manifest::{Key, KeyMethod};
+use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{HttpClient, Part};
 
 /// Keys kept: with a new one for each segment, those of a few minutes.
@@ -101,7 +102,8 @@ async fn load(http: &HttpClient, url: &Url, retries: u32) -> Result<Bytes, Sessi
         let scheme = url.scheme();
         return Err(SessionError::NoKey(format!("{url}: keys are not asked for by {scheme}:")));
     }
-    let loaded = resource::load(http, url, Part::default(), MAX_LENGTH, retries).await;
+    let http = http.asking_for(Object { kind: Kind::Key, ..Object::default() });
+    let loaded = resource::load(&http, url, Part::default(), MAX_LENGTH, retries).await;
     loaded.map(|(_, bytes)| bytes).map_err(|error| {
         SessionError::NoKey(format!(
             "the key of the stream cannot be had: {error} (keys are asked for with extra-headers, as segments are)"
@@ -122,6 +124,7 @@ mod tests {
             keyformat: IDENTITY.to_owned(),
             keyformat_versions: Vec::new(),
             key_id: None,
+            content_protection: None,
         }
     }
 
@@ -147,6 +150,7 @@ mod tests {
             user_agent: "test".to_owned(),
             extra_headers: Vec::new(),
             timeout: std::time::Duration::from_secs(1),
+            cmcd: None,
         };
         let http = HttpClient::new(config, http).expect("a client");
         let data = Url::parse("data:;base64,AAECAwQFBgcICQoLDA0ODw==").expect("a URL");

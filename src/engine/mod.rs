@@ -16,11 +16,14 @@
 //! | `keys` | the keys of encrypted segments |
 //! | `resource` | loading what is small, with retries |
 //! | `fetcher` | HTTP requests for segments |
+//! | `told` | which events have been told |
+//! | `cmcd` | what servers are told of requests |
 //! | `mesh` | trackers, offers and links |
 //! | `store` | the bytes |
 //! | `pump` | which bytes go out next |
 //! | `output` | the way out of the task |
 
+mod cmcd;
 mod config;
 mod driver;
 mod fetcher;
@@ -37,9 +40,10 @@ mod session;
 mod soundness;
 mod store;
 mod stream;
+mod told;
 mod tracks;
 
-pub use config::{Config, P2pMode, Playback, PlaybackClock, TlsConfig};
+pub use config::{CmcdMode, Config, P2pMode, Playback, PlaybackClock, TlsConfig};
 pub use output::{Item, SegmentStart, TrackReader};
 pub use report::{PeerStats, Stats};
 pub use session::{Event, Session, SessionError};

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::runtime::RUNTIME;
+use crate::manifest::Protection;
 
 /// What a track has to push next.
 #[derive(Clone, Debug)]
@@ -43,6 +44,10 @@ pub struct SegmentStart {
     pub discontinuity_sequence: u64,
     /// What comes before this position has been shown already, by another rendition.
     pub shown_until: Duration,
+    /// What decryptors downstream have to know, where that is new.
+    pub protections: Vec<Protection>,
+    /// Its samples are encrypted, and somebody downstream has to decrypt them.
+    pub encrypted: bool,
 }
 
 /// Items that may wait to be pushed. Segments themselves wait in the session's store, so this is only

@@ -13,6 +13,7 @@ use super::{SessionError, TrackKind, resource};
 use crate::manifest::{
     Answer, Asked, Load, MAX_BYTES, ManifestError, MediaPlaylist, Now, Presentation, Source, Variant,
 };
+use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{HttpClient, Part, Request};
 use crate::switcher::Limits;
 use crate::switcher::ladder::{Offer, best_within};
@@ -70,7 +71,7 @@ impl Loader {
     ) -> Result<Opened, SessionError> {
         let begun = Instant::now();
         let request = Request { url: location, part: Part::default(), head_only: false, limit: MAX_BYTES };
-        let first = self.answer(request, Duration::ZERO, begun, self.retries).await?;
+        let first = self.answer(request, Kind::Manifest, Duration::ZERO, begun, self.retries).await?;
         let from = first.url.clone();
         let source = Source::open(first, now()).map_err(|error| unreadable(&from, error))?;
         let mut loads = 0;
@@ -151,17 +152,20 @@ impl Loader {
             head_only: load.head_only,
             limit: load.limit,
         };
-        self.answer(request, load.patience.unwrap_or_default(), Instant::now(), retries).await
+        let kind = if load.is_manifest() { Kind::Manifest } else { Kind::Other };
+        self.answer(request, kind, load.patience.unwrap_or_default(), Instant::now(), retries).await
     }
 
     async fn answer(
         &self,
         request: Request<'_>,
+        kind: Kind,
         patience: Duration,
         begun: Instant,
         retries: u32,
     ) -> Result<Answer, SessionError> {
-        let fetched = resource::fetch(&self.http.patient(patience), request, retries).await?;
+        let http = self.http.patient(patience).asking_for(Object { kind, ..Object::default() });
+        let fetched = resource::fetch(&http, request, retries).await?;
         let age = fetched.age.unwrap_or_default();
         Ok(Answer { url: fetched.url, body: fetched.body, date: fetched.date, age, begun })
     }

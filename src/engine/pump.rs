@@ -13,6 +13,8 @@ use super::output::{Item, SegmentStart, TrackWriter};
 use super::store::Store;
 use crate::container::Kind;
 use crate::container::decrypt::{DecryptError, Decryptor};
+use crate::container::emsg;
+use crate::manifest::dash::EventMessage;
 use crate::manifest::{Init, Key, PlacedSegment, Timeline};
 use crate::swarm::SegmentId;
 
@@ -35,6 +37,13 @@ pub enum Step {
     Ended,
 }
 
+/// What of a segment the next one may have in common with it.
+struct Last {
+    discontinuity_sequence: u64,
+    init: Option<Arc<Init>>,
+    keys: Arc<[Arc<Key>]>,
+}
+
 /// Initialisation segments kept: a stream has one, or a few that alternate.
 const MAX_INITS: usize = 8;
 
@@ -47,6 +56,10 @@ pub struct Pump {
     started: bool,
     /// Opens the segment that goes out, where it is encrypted.
     decryptor: Option<Decryptor>,
+    /// Looks for event messages in it, where it is said to have some.
+    scanner: Option<emsg::Scanner>,
+    /// Those that were found, each with the number of its segment.
+    messages: Vec<(i64, EventMessage)>,
     /// Playback has enough in hand: a segment goes out when it is whole, so that until then another variant can
     /// take its place.
     pub relaxed: bool,
@@ -54,8 +67,8 @@ pub struct Pump {
     pub limit: Option<Duration>,
     /// The next segment does not continue the last.
     discontinuity: bool,
-    /// Discontinuity sequence and initialisation segment of the last segment that went out.
-    last: Option<(u64, Option<Arc<Init>>)>,
+    /// The last segment that went out.
+    last: Option<Last>,
     inits: Vec<(Arc<Init>, Bytes)>,
     ended: bool,
     any_byte: bool,
@@ -73,6 +86,8 @@ impl Pump {
             offset: 0,
             started: false,
             decryptor: None,
+            scanner: None,
+            messages: Vec::new(),
             relaxed: false,
             limit: None,
             discontinuity: true,
@@ -211,6 +226,24 @@ impl Pump {
         self.offset = 0;
         self.started = false;
         self.decryptor = None;
+        self.scanner = None;
+    }
+
+    /// The event messages in what has gone out since the last call, each with the number of its segment.
+    pub fn take_messages(&mut self) -> Vec<(i64, EventMessage)> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// Looks for event messages of the schemes that the segment is said to have.
+    fn scan(&mut self, placed: &PlacedSegment, bytes: &[u8]) {
+        let (Some(scanner), Some(wanted)) = (&mut self.scanner, &placed.segment.inband_events) else {
+            return;
+        };
+        let mut found = Vec::new();
+        scanner.push(bytes, &mut found);
+        let messages = found.iter().filter_map(|content| EventMessage::parse(content));
+        let wanted = messages.filter(|message| wanted.name(&message.scheme, &message.value));
+        self.messages.extend(wanted.map(|message| (placed.number, message)));
     }
 
     /// Hands over what can be, and says what it came to. None: it waits for bytes, for the playlist or for
@@ -239,7 +272,7 @@ impl Pump {
             if available == 0 || self.relaxed && !whole || is_early {
                 return None;
             }
-            let decryptor = match &segment.segment.key {
+            let decryptor = match segment.segment.whole_key() {
                 Some(key) => match keys.decryptor(key, segment.segment.sequence) {
                     Some(Ok(decryptor)) => Some(decryptor),
                     Some(Err(error)) => return Some(Step::Failed(cannot_open(segment, error))),
@@ -253,9 +286,14 @@ impl Pump {
             };
             self.writer.try_send(Item::Start(start)).ok()?;
             self.decryptor = decryptor;
+            self.scanner = segment.segment.inband_events.is_some().then(emsg::Scanner::default);
             self.started = true;
             self.discontinuity = false;
-            self.last = Some((segment.segment.discontinuity_sequence, segment.segment.init.clone()));
+            self.last = Some(Last {
+                discontinuity_sequence: segment.segment.discontinuity_sequence,
+                init: segment.segment.init.clone(),
+                keys: segment.segment.keys.clone(),
+            });
         }
         let first = !self.any_byte;
         for bytes in store.get(id)?.slices(self.offset..available) {
@@ -271,6 +309,7 @@ impl Pump {
                 return Some(Step::Failed(cannot_open(segment, DecryptError::Padding)));
             }
             self.offset += len;
+            self.scan(segment, &plain);
             if !plain.is_empty() {
                 self.writer.try_send(Item::Data(plain)).ok()?;
                 self.any_byte = true;
@@ -316,13 +355,14 @@ impl Pump {
 
     fn start_of(&self, placed: &PlacedSegment, keys: &Keys) -> Result<SegmentStart, Step> {
         let segment = &placed.segment;
-        let (last_sequence, last_init) = match &self.last {
-            Some((sequence, init)) => (Some(*sequence), init.as_ref()),
-            None => (None, None),
-        };
+        let last = self.last.as_ref();
+        let last_sequence = last.map(|last| last.discontinuity_sequence);
         let discontinuity = self.discontinuity || last_sequence != Some(segment.discontinuity_sequence);
+        let rekeyed = discontinuity || last.is_none_or(|last| last.keys != segment.keys);
         let init = match &segment.init {
-            Some(init) if discontinuity || last_init != Some(init) => Some(self.init(placed, init, keys)?),
+            Some(init) if discontinuity || last.and_then(|last| last.init.as_ref()) != Some(init) => {
+                Some(self.init(placed, init, keys)?)
+            }
             _ => None,
         };
         Ok(SegmentStart {
@@ -332,6 +372,8 @@ impl Pump {
             init,
             discontinuity_sequence: segment.discontinuity_sequence,
             shown_until: self.shown_until,
+            protections: if rekeyed { segment.protections().collect() } else { Vec::new() },
+            encrypted: segment.key.is_some() && segment.whole_key().is_none(),
         })
     }
 
@@ -339,7 +381,7 @@ impl Pump {
     fn init(&self, placed: &PlacedSegment, init: &Arc<Init>, keys: &Keys) -> Result<Bytes, Step> {
         let known = self.inits.iter().find(|(known, _)| known == init);
         let (_, bytes) = known.ok_or_else(|| Step::NeedInit(init.clone()))?;
-        let Some(key) = &init.key else { return Ok(bytes.clone()) };
+        let Some(key) = init.whole_key() else { return Ok(bytes.clone()) };
         // It should have a vector of its own: RFC 8216bis 4.4.4.5.
         let decryptor = keys.decryptor(key, placed.segment.sequence);
         let open = |mut decryptor: Decryptor| {

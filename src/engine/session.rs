@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::output::{self, DEPTH, SHALLOW};
 use super::runtime::RUNTIME;
 use super::{Captions, Config, Selection, Stats, TrackInfo, TrackKind, TrackReader};
-use crate::manifest::{DateRange, SessionData};
+use crate::manifest::{DateRange, SessionData, TimedEvent};
 
 /// What went wrong, in words for the user.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,6 +53,8 @@ pub enum Event {
     SessionData(Vec<SessionData>),
     /// Date ranges that are new or have changed, each with its start on the timeline where that is known.
     DateRanges(Vec<(DateRange, Option<Duration>)>),
+    /// Events of the manifest or of the media that are new, each with its start on the timeline where that is known.
+    TimedEvents(Vec<(TimedEvent, Option<Duration>)>),
     /// Playback goes on, but the user should know.
     Warning(SessionError),
     /// Playback cannot go on.

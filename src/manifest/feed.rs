@@ -16,8 +16,8 @@ pub struct Feed(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    List(hls::Follow),
-    Mpd(dash::Follow),
+    List(Box<hls::Follow>),
+    Mpd(Box<dash::Follow>),
 }
 
 /// What to do next.
@@ -61,11 +61,11 @@ pub enum FeedError {
 
 impl Feed {
     pub(super) fn list(follow: hls::Follow) -> Self {
-        Self(Kind::List(follow))
+        Self(Kind::List(Box::new(follow)))
     }
 
     pub(super) fn mpd(follow: dash::Follow) -> Self {
-        Self(Kind::Mpd(follow))
+        Self(Kind::Mpd(Box::new(follow)))
     }
 
     pub fn next(&mut self, now: Now, timeline: &Timeline) -> Next {

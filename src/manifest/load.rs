@@ -67,6 +67,11 @@ impl Load {
             turn: 0,
         }
     }
+
+    /// Whether it is a manifest or a piece of one.
+    pub fn is_manifest(&self) -> bool {
+        !matches!(self.what, What::Clock(_) | What::Index(_))
+    }
 }
 
 /// What a server answered.

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{DateRange, Edge, Key, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
+use super::{
+    DateRange, Edge, InbandEvents, Key, OpenSegment, Part, PreloadHint, Protection, RenditionReport,
+    ServerControl, TimedEvent,
+};
 
 /// A media playlist as it was at one load: RFC 8216bis 4.4.3.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +49,10 @@ pub struct MediaPlaylist {
     pub rendition_reports: Vec<RenditionReport>,
     /// In the order in which they first appear.
     pub date_ranges: Vec<DateRange>,
+    /// DASH: events that stand in the manifest, shared by all playlists that are made of it.
+    pub events: Arc<[TimedEvent]>,
+    /// DASH: where the first segment starts on the manifest's own timeline, in nanoseconds.
+    pub first_time: Option<i64>,
 }
 
 impl MediaPlaylist {
@@ -70,6 +77,8 @@ impl MediaPlaylist {
             preload_hints: Vec::new(),
             rendition_reports: Vec::new(),
             date_ranges: Vec::new(),
+            events: Arc::new([]),
+            first_time: None,
         }
     }
 
@@ -137,6 +146,28 @@ pub struct Segment {
     /// which give it its number in the swarm ([`segment_id`](crate::swarm::identity::dash::segment_id)).
     /// None: that number is its media sequence number or its place.
     pub time: Option<f64>,
+    /// The events that come with its media; None: none are looked for.
+    pub inband_events: Option<Arc<InbandEvents>>,
+}
+
+impl Segment {
+    /// The key that opens the segment as a whole; None: it is in plain, or encrypted by samples.
+    pub fn whole_key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref().filter(|key| key.method.is_whole_segment())
+    }
+
+    /// What decryptors have to know that open its samples, for each DRM system.
+    pub fn protections(&self) -> impl Iterator<Item = Protection> {
+        let by_samples = self.key.is_some() && self.whole_key().is_none();
+        self.keys.iter().filter(move |_| by_samples).filter_map(|key| key.protection())
+    }
+}
+
+impl Init {
+    /// The key that opens it; what is encrypted by samples has it in plain.
+    pub fn whole_key(&self) -> Option<&Arc<Key>> {
+        self.key.as_ref().filter(|key| key.method.is_whole_segment())
+    }
 }
 
 /// A range of bytes.

@@ -25,13 +25,14 @@ mod media;
 mod presentation;
 mod source;
 mod steering;
+mod timed_event;
 mod timeline;
 
 pub use date_range::{Asset, Cue, DateRange, Interstitial};
 pub use error::ManifestError;
 pub use feed::{Feed, FeedError, News, Next};
 pub use hls::{Directives, Refresh, Reload, Skip, Variables, Wishes, parse, parse_reload, parse_with};
-pub use keys::{IDENTITY, Key, KeyMethod};
+pub use keys::{IDENTITY, Key, KeyMethod, Protection};
 pub use load::{Answer, Load, Now};
 pub use low_latency::{Edge, HintKind, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
 pub use media::{ByteRange, Init, MediaPlaylist, PlaylistType, Segment, StartOffset};
@@ -40,6 +41,7 @@ pub use presentation::{
 };
 pub use source::{Asked, Source};
 pub use steering::{PathwayClone, Replacement, SteeringError, SteeringManifest};
+pub use timed_event::{InbandEvents, TimedEvent};
 pub use timeline::{Change, PlacedSegment, Timeline, TimelineError};
 
 /// Most bytes of a playlist that are read: ten times what a day of 2 s segments takes.

@@ -106,6 +106,15 @@ impl Source {
         }
     }
 
+    /// An event in the media says something about the manifest, which is to hold from `at` on, in nanoseconds on
+    /// its timeline; `vouched`: it came from the publisher's own server. False: nothing comes of it.
+    pub fn handle_update(&self, update: &dash::MpdUpdate, at: i64, vouched: bool) -> bool {
+        match &self.0 {
+            Kind::Mpd(publication) => dash::lock(publication).handle_update(update, at, vouched),
+            Kind::Lists { .. } | Kind::List(_) => false,
+        }
+    }
+
     /// Keeps a playlist fresh that can be had at `urls`, in order of preference. Its first load was
     /// begun at `begun` and is `first`, which is in `timeline` already.
     pub fn follow(&self, urls: Vec<Url>, first: &MediaPlaylist, begun: Instant, timeline: &Timeline) -> Feed {

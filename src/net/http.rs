@@ -2,6 +2,7 @@
 
 //! HTTP requests: playlists whole, segments as they arrive.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,7 @@ use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_RANGE, DATE, HeaderMap, Head
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
+use super::cmcd;
 use super::tls::TlsError;
 
 /// Why a request failed, in words for the user.
@@ -49,6 +51,8 @@ pub struct HttpConfig {
     pub extra_headers: Vec<(String, String)>,
     /// How long a connection may take to come about, and how long a response may be silent.
     pub timeout: Duration,
+    /// What servers are told of the player with each request; None: nothing.
+    pub cmcd: Option<Arc<cmcd::Session>>,
 }
 
 /// A part of a resource: `length` bytes from `offset`, to the end if None.
@@ -86,6 +90,8 @@ pub struct Fetched {
 pub struct HttpClient {
     client: Client,
     timeout: Duration,
+    cmcd: Option<Arc<cmcd::Session>>,
+    object: cmcd::Object,
 }
 
 /// A response whose body is still to come.
@@ -122,12 +128,17 @@ impl HttpClient {
             .tls_backend_preconfigured(tls)
             .build()
             .map_err(|error| ClientError::Setup(describe(&error)))?;
-        Ok(Self { client, timeout: config.timeout })
+        Ok(Self { client, timeout: config.timeout, cmcd: config.cmcd, object: cmcd::Object::default() })
     }
 
     /// The same client, which lets servers take at least so long to answer.
     pub fn patient(&self, timeout: Duration) -> Self {
-        Self { client: self.client.clone(), timeout: self.timeout.max(timeout) }
+        Self { timeout: self.timeout.max(timeout), ..self.clone() }
+    }
+
+    /// The same client, which says that it asks for this.
+    pub fn asking_for(&self, object: cmcd::Object) -> Self {
+        Self { object, ..self.clone() }
     }
 
     /// Fetches a small resource, or a small part of one. Gives it with the URL that it came from in the end.
@@ -163,7 +174,7 @@ impl HttpClient {
         if part.length.is_some() && whole.len() < wanted {
             return Err(HttpError::WrongRange { url: url.to_string() });
         }
-        Ok(Fetched { url: body.response.url().clone(), body: whole.freeze(), date, age })
+        Ok(Fetched { url: self.told_in(body.response.url()), body: whole.freeze(), date, age })
     }
 
     /// Asks for a part of a resource and waits for the head of the response.
@@ -171,8 +182,26 @@ impl HttpClient {
         self.ask(Method::GET, url, part, compressed).await
     }
 
+    /// An address that a response came from, without what was told in its query.
+    fn told_in(&self, url: &Url) -> Url {
+        match &self.cmcd {
+            Some(session) if session.mode == cmcd::Mode::Query => cmcd::without_query(url),
+            _ => url.clone(),
+        }
+    }
+
     async fn ask(&self, method: Method, url: &Url, part: Part, compressed: bool) -> Result<Body, HttpError> {
-        let mut request = self.client.request(method, url.clone());
+        let keys = self.cmcd.as_ref().map(|session| (session.mode, session.keys(&self.object)));
+        let mut request = match &keys {
+            Some((cmcd::Mode::Query, keys)) => self.client.request(method, keys.in_query(url)),
+            _ => self.client.request(method, url.clone()),
+        };
+        if let Some((cmcd::Mode::Headers, keys)) = &keys {
+            for (name, value) in cmcd::HEADERS.into_iter().zip(keys.headers()).filter(|(_, v)| !v.is_empty())
+            {
+                request = request.header(name, value);
+            }
+        }
         let ranged = part != Part::default();
         if ranged {
             let last = part.length.map(|length| part.offset.saturating_add(length).saturating_sub(1));
@@ -202,7 +231,7 @@ impl HttpClient {
             status if status.is_success() => (0, response.content_length()),
             status => {
                 // Where redirects led to says more than where they began.
-                let url = response.url().to_string();
+                let url = self.told_in(response.url()).to_string();
                 return Err(HttpError::Status { url, status: status.as_u16() });
             }
         };
@@ -213,7 +242,7 @@ impl HttpClient {
 impl Body {
     /// The next bytes, None at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
-        let url = self.response.url().clone();
+        let url = cmcd::without_query(self.response.url());
         match tokio::time::timeout(self.timeout, self.response.chunk()).await {
             Ok(chunk) => chunk.map_err(|error| failure(&url, &error, self.timeout)),
             Err(_) => Err(HttpError::TimedOut { url: url.to_string(), waited: self.timeout }),
@@ -244,7 +273,7 @@ fn advice(status: u16) -> &'static str {
 }
 
 fn failure(url: &Url, error: &reqwest::Error, timeout: Duration) -> HttpError {
-    let url = error.url().unwrap_or(url);
+    let url = &cmcd::without_query(error.url().unwrap_or(url));
     match error.is_timeout() {
         true => HttpError::TimedOut { url: url.to_string(), waited: timeout },
         false => HttpError::Connection { url: url.to_string(), reason: explain(url, error) },

@@ -328,6 +328,11 @@ impl Viewer {
         self.holdings.get(&segment).map_or((0, false), |h| (h.readable(), h.is_complete()))
     }
 
+    /// Whether all that is held of the segment came from the origin or was confirmed by it.
+    pub fn is_from_origin(&self, segment: SegmentId) -> bool {
+        self.holdings.get(&segment).is_some_and(|holding| holding.trusted >= holding.have)
+    }
+
     pub fn counters(&self) -> Counters {
         self.counters
     }
@@ -335,6 +340,11 @@ impl Viewer {
     /// Measured HTTP throughput in bytes a second.
     pub fn http_rate(&self) -> Option<f64> {
         self.http.rate()
+    }
+
+    /// The segment that goes out.
+    pub fn cursor(&self) -> Option<SegmentId> {
+        self.cursor
     }
 
     /// Whole segments held from the cursor on without a gap: how far playback is safe.

@@ -135,3 +135,124 @@ fn openssl(file: &Path, direction: &str, key: &[u8], vector: &str) -> Vec<u8> {
     assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
+
+/// The system of a DRM that nobody has.
+pub const NO_SYSTEM: &str = "01234567-89ab-cdef-0123-456789abcdef";
+
+/// A film of video whose samples are encrypted by ffmpeg (`cenc`), in one file of fragments with an index: `v.mp4`, with
+/// `m.mpd` and `index.m3u8` for it.
+pub static SAMPLES: LazyLock<PathBuf> = LazyLock::new(|| {
+    let place = STREAMS.join("samples");
+    if !place.join("index.m3u8").exists() {
+        let work = tempfile::tempdir_in(&*STREAMS).expect("a directory to work in");
+        by_samples(work.path());
+        let _ = fs::rename(work.path(), &place);
+    }
+    place
+});
+
+fn by_samples(place: &Path) {
+    let status = Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-i"])
+        .arg(STREAMS.join("ts/index.m3u8"))
+        .args(["-an", "-c:v", "copy", "-f", "mp4", "-movflags"])
+        .arg("+frag_keyframe+global_sidx+dash+separate_moof+default_base_moof")
+        .args(["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb"])
+        .args(["-encryption_kid", "a7e61c373e219033c21091fa607bf3b8", "v.mp4"])
+        .current_dir(place)
+        .status()
+        .expect("ffmpeg is installed");
+    assert!(status.success(), "ffmpeg encrypts samples");
+    let file = fs::read(place.join("v.mp4")).expect("a file");
+    let (init, index) = (super::dash::boxes(&file, b"moov"), super::dash::boxes(&file, b"sidx"));
+    let addressing = format!(
+        "<ContentProtection schemeIdUri=\"urn:mpeg:dash:mp4protection:2011\" value=\"cenc\" \
+         cenc:default_KID=\"a7e61c37-3e21-9033-c210-91fa607bf3b8\"/>\
+         <ContentProtection schemeIdUri=\"urn:uuid:{NO_SYSTEM}\"><cenc:pssh>AAAA</cenc:pssh></ContentProtection>\
+         <BaseURL>v.mp4</BaseURL><SegmentBase indexRange=\"{}-{}\"><Initialization range=\"0-{}\"/></SegmentBase>",
+        index.start,
+        index.end - 1,
+        init.end - 1
+    );
+    fs::write(place.join("m.mpd"), super::dash::mpd("", super::media::DURATION, &addressing))
+        .expect("an MPD");
+
+    // Each fragment is a segment.
+    let mut list = format!(
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-KEY:METHOD=SAMPLE-AES-CTR,\
+         URI=\"data:text/plain;base64,c2VjcmV0\",KEYFORMAT=\"urn:uuid:{NO_SYSTEM}\"\n\
+         #EXT-X-MAP:URI=\"v.mp4\",BYTERANGE=\"{}@0\"\n",
+        init.end
+    );
+    let mut at = index.end;
+    while at + 8 < file.len() && &file[at + 4..at + 8] == b"moof" {
+        let size = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().expect("four bytes")) as usize;
+        let length = size(at) + size(at + size(at));
+        let _ = write!(list, "#EXTINF:1,\n#EXT-X-BYTERANGE:{length}@{at}\nv.mp4\n");
+        at += length;
+    }
+    list.push_str("#EXT-X-ENDLIST\n");
+    fs::write(place.join("index.m3u8"), list).expect("a playlist");
+}
+
+/// The system of [`decryptor`].
+pub const OWN_SYSTEM: &str = "89abcdef-0123-4567-89ab-cdef01234567";
+
+/// An element that says that it decrypts for [`OWN_SYSTEM`]: without one that does, `qtdemux` gives nothing.
+pub mod decryptor {
+    use std::sync::{LazyLock, Once};
+
+    use gst::prelude::*;
+    use gst::subclass::prelude::*;
+
+    #[derive(Default)]
+    pub struct Decryptor;
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Decryptor {
+        const NAME: &'static str = "TestDecryptor";
+        type Type = Element;
+        type ParentType = gst::Element;
+    }
+
+    impl ObjectImpl for Decryptor {}
+    impl GstObjectImpl for Decryptor {}
+
+    impl ElementImpl for Decryptor {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new("Decryptor", "Decryptor", "Of tests", "p2phls developers")
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                let caps = gst::Caps::builder("application/x-cenc");
+                let caps = caps.field("protection-system", super::OWN_SYSTEM).build();
+                let template = |name, direction, caps: &gst::Caps| {
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps)
+                        .expect("a template")
+                };
+                vec![
+                    template("sink", gst::PadDirection::Sink, &caps),
+                    template("src", gst::PadDirection::Src, &gst::Caps::new_any()),
+                ]
+            });
+            &TEMPLATES
+        }
+    }
+
+    glib::wrapper! {
+        pub struct Element(ObjectSubclass<Decryptor>) @extends gst::Element, gst::Object;
+    }
+
+    pub fn register() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let rank = gst::Rank::PRIMARY;
+            gst::Element::register(None, "testdecryptor", rank, Element::static_type())
+                .expect("it registers");
+        });
+    }
+}

@@ -25,6 +25,7 @@ fn client_with(strict: bool, ca_file: Option<PathBuf>, timeout: Duration) -> Htt
         user_agent: "Test/1".into(),
         extra_headers: vec![("X-Test".into(), "yes".into())],
         timeout,
+        cmcd: None,
     };
     HttpClient::new(config, tls::client_config(strict, ca_file.as_ref()).unwrap()).unwrap()
 }

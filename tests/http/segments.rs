@@ -45,6 +45,7 @@ fn play(location: Url) -> Played {
         max_memory: 64 << 20,
         user_agent: "Test/1".into(),
         extra_headers: Vec::new(),
+        cmcd: None,
         connection_speed: 0,
         start_bitrate: 0,
         min_bitrate: 0,

@@ -32,6 +32,7 @@ use super::timing::Scanner;
 use crate::container::Kind;
 use crate::container::mp4::interleave::Interleaver;
 use crate::engine::SegmentStart;
+use crate::manifest::Protection;
 
 /// Added to all times of MPEG-TS and packed audio, so that none is negative.
 const TS_OFFSET: i64 = 10_000_000_000;
@@ -46,6 +47,7 @@ pub enum Output {
     Segment(Segment),
     Buffer(gst::Buffer),
     Tags(gst::TagList),
+    Protection(Protection),
     /// Nothing to show from a time on, for so long.
     Gap(gst::ClockTime, gst::ClockTime),
 }

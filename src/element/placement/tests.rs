@@ -29,6 +29,8 @@ fn start(position: u64, discontinuity: bool) -> SegmentStart {
         init: None,
         discontinuity_sequence: 0,
         shown_until: Duration::ZERO,
+        protections: Vec::new(),
+        encrypted: false,
     }
 }
 

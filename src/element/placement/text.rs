@@ -78,6 +78,8 @@ mod tests {
             init: None,
             discontinuity_sequence: 0,
             shown_until: Duration::ZERO,
+            protections: Vec::new(),
+            encrypted: false,
         };
         placement.start(start, &mut out);
         // In two pieces, which may be cut anywhere.

@@ -40,7 +40,8 @@ impl Next {
     fn keys(&self) -> Vec<(Arc<Key>, i64)> {
         let Some(placed) = self.stream.timeline.get(self.number) else { return Vec::new() };
         let segment = &placed.segment;
-        let keys = segment.key.iter().chain(segment.init.as_ref().and_then(|init| init.key.as_ref()));
+        let keys =
+            segment.whole_key().into_iter().chain(segment.init.as_ref().and_then(|init| init.whole_key()));
         keys.map(|key| (key.clone(), segment.sequence)).collect()
     }
 }

@@ -11,8 +11,10 @@
 //! | `handover` | from one stream of a track to the next |
 //! | `renditions`, `shares` | sound and subtitles beside the variant, and what of the limits each track has |
 //! | `outgoing` | what goes out next |
+//! | `events` | what the publisher tells of moments of the presentation |
 //! | `status` | playback's position and the statistics |
 
+mod events;
 mod handover;
 mod outgoing;
 mod presentation;
@@ -31,6 +33,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::engine::cmcd::content_id;
 use crate::engine::fetcher::FetchEvent;
 use crate::engine::keys::{self, Keys};
 use crate::engine::mesh::MeshInput;
@@ -39,10 +42,11 @@ use crate::engine::playlists::{self, Loader, PlaylistEvent};
 use crate::engine::report::StallMeter;
 use crate::engine::session::{Shared, Wishes};
 use crate::engine::stream::{FetchEvents, Stream, StreamId};
+use crate::engine::told::Told;
 use crate::engine::{Config, Event, SessionError, TrackKind};
-use crate::manifest::{DateRange, Init, Presentation, Source, Variant};
+use crate::manifest::{DateRange, Init, Presentation, Source, TimedEvent, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
-use crate::net::tls;
+use crate::net::{cmcd, tls};
 use crate::switcher::Line;
 use switching::Switching;
 use track::Track;
@@ -75,8 +79,13 @@ pub(super) struct Driver {
     senders: Senders,
     /// Those that the element has been told of and that are still listed.
     date_ranges: Vec<DateRange>,
+    /// Those of the manifest that were looked at last.
+    listed_events: Arc<[TimedEvent]>,
+    told: Told,
     stalls: StallMeter,
     startup: Option<Duration>,
+    /// What requests tell of playback.
+    cmcd: Option<Arc<cmcd::Session>>,
 }
 
 /// Something for each track that a session may have.
@@ -184,8 +193,11 @@ impl Driver {
             keys: Keys::new(keys.0),
             senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
             date_ranges: Vec::new(),
+            listed_events: Arc::new([]),
+            told: Told::default(),
             stalls: StallMeter::default(),
             startup: None,
+            cmcd: config.cmcd.map(|mode| cmcd::Session::new(mode, rand::random(), content_id(&config))),
             config,
         };
         let receivers =
@@ -275,6 +287,7 @@ impl Driver {
             user_agent: self.config.user_agent.clone(),
             extra_headers: self.config.extra_headers.clone(),
             timeout: self.config.timeout,
+            cmcd: self.cmcd.clone(),
         };
         let http = HttpClient::new(http, tls.clone()).map_err(settings)?;
         let loader = Loader { http: http.clone(), retries: self.config.retries };

@@ -9,6 +9,7 @@ use super::track::Pumped;
 use super::{Driver, World};
 use crate::engine::{Event, SessionError, TrackKind, resource};
 use crate::manifest::Init;
+use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{HttpClient, Part};
 
 /// An initialisation segment is small; more than this is something else.
@@ -40,6 +41,7 @@ impl Driver {
         let until = paced.then_some(main.pushed);
         let before = main.pushed;
         let pumped = self.tracks.get_mut(kind).pump(&mut self.keys, until)?;
+        self.take_messages(kind);
         let main = &self.tracks.main;
         if main.pump.has_begun() || main.pump.pushed != before {
             let variant = main.stream.as_ref().and_then(|stream| stream.index);
@@ -59,7 +61,8 @@ impl Driver {
     }
 
     fn load_init(&self, http: &HttpClient, kind: TrackKind, init: Arc<Init>) {
-        let (http, results, retries) = (http.clone(), self.senders.inits.clone(), self.config.retries);
+        let http = http.asking_for(Object { kind: Kind::Init, ..Object::default() });
+        let (results, retries) = (self.senders.inits.clone(), self.config.retries);
         tokio::spawn(async move {
             let range = init.byte_range;
             let part = range.map_or(Part::default(), |r| Part { offset: r.offset, length: Some(r.length) });

@@ -10,8 +10,8 @@ use crate::engine::follower::{Follower, FollowerEvent};
 use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
 use crate::engine::session::Seek;
 use crate::engine::stream::{Identity, PlayedRendition, Stream, StreamId};
-use crate::engine::{Event, SessionError, TrackKind, keys};
-use crate::manifest::{DateRange, Timeline};
+use crate::engine::{Event, SessionError, TrackKind, cmcd, keys};
+use crate::manifest::Timeline;
 
 impl Driver {
     pub(super) fn handle_playlist(
@@ -42,6 +42,7 @@ impl Driver {
         let timeline = Timeline::new(media.playlist.clone());
         self.tracks.main.stream = Some(self.new_stream(TrackKind::Main, media, timeline, None, world)?);
         self.share_timeline();
+        self.tell_cdn();
         let duration = self.shared.lock().duration;
         self.seek();
         let (tracks, captions) = self.open_tracks(world);
@@ -50,7 +51,7 @@ impl Driver {
         if !data.is_empty() {
             self.emit(Event::SessionData(data));
         }
-        self.tell_date_ranges();
+        self.tell_metadata();
         Ok(())
     }
 
@@ -68,9 +69,11 @@ impl Driver {
         let others = index.map(|index| playlists::redundant(variants, index)).unwrap_or_default();
         let urls = others.iter().skip(1).map(|other| variants[*other].url.clone());
         let urls: Vec<_> = [playlist.url.clone()].into_iter().chain(urls).collect();
+        let variant = index.and_then(|index| variants.get(index));
         let identity = Identity {
             index,
-            variant: index.and_then(|index| variants.get(index)).cloned(),
+            kind: cmcd::kind_of(kind, self.presentation.as_deref(), variant),
+            variant: variant.cloned(),
             format: self.presentation.as_ref().map(|p| p.format).unwrap_or_default(),
             rendition,
             playlist_url: playlist.url.clone(),
@@ -126,7 +129,7 @@ impl Driver {
         }
         if kind == TrackKind::Main {
             self.share_timeline();
-            self.tell_date_ranges();
+            self.tell_metadata();
             if self.tracks.main.pump.cursor().is_none() {
                 self.seek();
             }
@@ -134,20 +137,6 @@ impl Driver {
             self.tracks.get_mut(kind).go_on();
         }
         Ok(())
-    }
-
-    /// Tells of date ranges that have not been told of as they are now.
-    fn tell_date_ranges(&mut self) {
-        let Some(stream) = &self.tracks.main.stream else { return };
-        let listed = &stream.timeline.latest().date_ranges;
-        let fresh = listed.iter().filter(|range| !self.date_ranges.contains(range));
-        let placed =
-            |range: &DateRange| (range.clone(), range.start.and_then(|at| stream.timeline.position_of(at)));
-        let fresh: Vec<_> = fresh.map(placed).collect();
-        if !fresh.is_empty() {
-            self.date_ranges = listed.clone();
-            self.emit(Event::DateRanges(fresh));
-        }
     }
 
     /// Lets the element see what there is to play.
@@ -177,6 +166,7 @@ impl Driver {
         self.tracks.iter_mut().for_each(|track| track.go_to(position, generation));
         self.stalls.reset();
         self.hold_back();
+        self.tell_cdn();
     }
 
     /// A key has come, or not.

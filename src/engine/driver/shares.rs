@@ -74,6 +74,7 @@ mod tests {
             max_memory: 256 << 20,
             user_agent: String::new(),
             extra_headers: Vec::new(),
+            cmcd: None,
             connection_speed: 0,
             start_bitrate: 0,
             min_bitrate: 0,

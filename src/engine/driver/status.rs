@@ -10,6 +10,8 @@ use super::Driver;
 use super::track::Track;
 use crate::engine::report::{self, PeerStats};
 use crate::engine::stream::Stream;
+use crate::format::Format;
+use crate::net::cmcd::Status;
 use crate::swarm::tracker_messages::Traffic;
 use crate::viewer::Counters;
 
@@ -64,6 +66,27 @@ impl Driver {
         stats.variant_bandwidth = stream.variant.as_ref().map_or(0, |v| v.bandwidth);
         stats.variant_switches = self.switching.count;
         stats.peers = peers;
+        drop(shared);
+        self.tell_cdn();
+    }
+
+    /// Lets requests tell how playback stands.
+    pub(super) fn tell_cdn(&self) {
+        let (Some(cmcd), Some(stream)) = (&self.cmcd, &self.tracks.main.stream) else { return };
+        let shared = self.shared.lock();
+        let variants = self.presentation.iter().flat_map(|presentation| &presentation.variants);
+        let bitrates = variants.map(|variant| variant.bandwidth);
+        let format = self.presentation.as_ref().map(|presentation| presentation.format).unwrap_or_default();
+        cmcd.set_status(Status {
+            format: Some(if format == Format::Dash { "d" } else { "h" }),
+            live: Some(stream.timeline.is_live()),
+            position: self.position(),
+            playing: self.config.clock.playback().map(|playback| playback.playing),
+            throughput: shared.stats.http_rate,
+            top_bitrate: bitrates.filter(|rate| self.switching.limits.allow(*rate)).max().unwrap_or(0),
+            peer_efficiency: shared.stats.counters.peer_efficiency(),
+            stalls: shared.stats.stalls,
+        });
     }
 
     /// How far playback is safe.

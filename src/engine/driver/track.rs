@@ -183,7 +183,7 @@ impl Track {
                 stream.come_to(segment);
                 let ahead = segment.0..=segment.0.saturating_add(KEYS_AHEAD);
                 for placed in ahead.filter_map(|number| stream.timeline.get(number)) {
-                    placed.segment.key.iter().for_each(|key| keys.want(key));
+                    placed.segment.whole_key().into_iter().for_each(|key| keys.want(key));
                 }
             }
             Some(Step::NeedInit(init)) => {

@@ -9,7 +9,10 @@ use crate::swarm::SegmentId;
 
 impl Stream {
     pub(super) fn check(&mut self, segment: SegmentId, keys: &mut Keys) {
-        let key = self.timeline.get(segment.0).and_then(|placed| Some((placed, placed.segment.key.clone()?)));
+        let key = self
+            .timeline
+            .get(segment.0)
+            .and_then(|placed| Some((placed, placed.segment.whole_key()?.clone())));
         let held = self.store.get(segment);
         let sound = match (held, key) {
             (None, _) => false,

@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::Stream;
 use crate::engine::fetcher::FetchEvent;
+use crate::manifest::PlacedSegment;
+use crate::net::cmcd::Object;
 use crate::swarm::SegmentId;
 use crate::viewer::{FetchFailure, Placement};
 
@@ -36,7 +38,8 @@ impl Stream {
                     }
                 }
                 if let Some((segment, placement)) = self.viewer.handle_http_bytes(now, fetch, len) {
-                    let encrypted = || self.timeline.get(segment.0).is_some_and(|s| s.segment.key.is_some());
+                    let encrypted =
+                        || self.timeline.get(segment.0).is_some_and(|s| s.segment.whole_key().is_some());
                     if placement.offset == 0 && !encrypted() {
                         self.soundness.learn(&bytes);
                     }
@@ -60,6 +63,18 @@ impl Stream {
                 }
                 self.viewer.handle_http_failure(now, fetch, failure);
             }
+        }
+    }
+
+    /// What a request for this segment is told to be for.
+    pub(super) fn object(&self, placed: &PlacedSegment) -> Object {
+        let out_until = || Some(self.timeline.get(self.viewer.cursor()?.0)?.start);
+        Object {
+            kind: self.kind,
+            bitrate: self.variant.as_ref().map(|variant| variant.bandwidth),
+            duration: Some(placed.segment.duration),
+            start: Some(placed.start),
+            buffered_until: self.viewer.buffered_until().or_else(out_until),
         }
     }
 

@@ -31,7 +31,8 @@ use super::soundness::Soundness;
 use super::store::Store;
 use super::{Config, P2pMode, SessionError};
 use crate::format::Format;
-use crate::manifest::{IDENTITY, Key, PlacedSegment, Rendition, Timeline, Variant};
+use crate::manifest::{IDENTITY, Key, KeyMethod, PlacedSegment, Rendition, Timeline, Variant};
+use crate::net::cmcd::Kind;
 use crate::net::http::HttpClient;
 use crate::swarm::client::peer_id_from_random;
 use crate::swarm::wire::{self, Decoder};
@@ -59,6 +60,8 @@ pub struct Stream {
     format: Format,
     rendition: Option<PlayedRendition>,
     pub playlist_url: Url,
+    /// What its segments hold.
+    kind: Kind,
     pub timeline: Timeline,
     /// Number of the last segment that is wanted, where another stream goes on after it.
     last: Option<i64>,
@@ -104,6 +107,8 @@ pub struct Identity {
     pub format: Format,
     pub rendition: Option<PlayedRendition>,
     pub playlist_url: Url,
+    /// What its segments hold.
+    pub kind: Kind,
 }
 
 /// A rendition as its swarm is named by.
@@ -140,6 +145,7 @@ impl Stream {
             format: identity.format,
             rendition: identity.rendition,
             playlist_url: identity.playlist_url,
+            kind: identity.kind,
             timeline: timeline.clone(),
             last: None,
             viewer: Viewer::new(viewer),
@@ -167,10 +173,12 @@ impl Stream {
 
     /// Takes the first load of the playlist, or a reload.
     pub fn take_timeline(&mut self, timeline: Timeline) -> Result<(), SessionError> {
-        if let Some((placed, key)) = timeline.segments().iter().find_map(unsupported) {
+        if let Some((placed, key)) =
+            timeline.segments().iter().find_map(|placed| unsupported(placed, self.format))
+        {
             return Err(SessionError::Unsupported(format!(
                 "{}: the segment is encrypted with {:?} for {}; only whole segments under AES-128 or AES-256 with a \
-                 plain key can be decrypted",
+                 plain key can be decrypted, and only of fragmented MP4 are encrypted samples passed on",
                 placed.segment.url, key.method, key.keyformat
             )));
         }
@@ -273,7 +281,8 @@ impl Stream {
                 let target =
                     FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
                 log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
-                let task = fetcher::spawn(http.clone(), self.id, fetch, target, offset, self.events.clone());
+                let http = http.asking_for(self.object(placed));
+                let task = fetcher::spawn(http, self.id, fetch, target, offset, self.events.clone());
                 self.fetches.insert(fetch, Fetch { task, answered: false });
             }
             Action::CancelFetch { fetch } => {
@@ -340,14 +349,17 @@ impl Stream {
     }
 }
 
-/// A segment that cannot be decrypted, and its key.
-fn unsupported(placed: &PlacedSegment) -> Option<(&PlacedSegment, &Key)> {
+/// A segment that can neither be decrypted nor passed on to whoever decrypts it, and its key. What is encrypted by samples
+/// has to be fragmented MP4: nothing in GStreamer reads MPEG-TS or packed audio of that kind.
+fn unsupported(placed: &PlacedSegment, format: Format) -> Option<(&PlacedSegment, &Key)> {
     let init = placed.segment.init.as_ref().and_then(|init| init.key.as_deref());
-    let keys = [placed.segment.key.as_deref(), init];
-    let key = keys
-        .into_iter()
-        .flatten()
-        .find(|key| !key.method.is_whole_segment() || key.keyformat != IDENTITY || key.uri.is_none())?;
+    let is_mp4 = format == Format::Dash || placed.segment.init.is_some();
+    let refused = |key: &&Key| match &key.method {
+        KeyMethod::Aes128 | KeyMethod::Aes256 => key.keyformat != IDENTITY || key.uri.is_none(),
+        KeyMethod::SampleAes | KeyMethod::SampleAesCtr => !is_mp4,
+        KeyMethod::Other(_) => true,
+    };
+    let key = [placed.segment.key.as_deref(), init].into_iter().flatten().find(refused)?;
     Some((placed, key))
 }
 

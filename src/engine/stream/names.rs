@@ -204,6 +204,7 @@ mod tests {
             bitrate: None,
             parts: Vec::new(),
             time: Some(*time),
+            inband_events: None,
         };
         let segments = times.iter().enumerate().map(segment).collect();
         MediaPlaylist { segments, ended: !live, media_sequence: first, ..MediaPlaylist::new(url.clone()) }

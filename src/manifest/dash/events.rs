@@ -2,10 +2,13 @@
 
 //! Events: those that stand in the MPD, and those within segments. ISO/IEC 23009-1 5.10.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::mpd::Mpd;
 use super::values::{self, Nanos, ticks_to_nanos};
 use super::xml::Element;
+use crate::manifest::TimedEvent;
 
 /// Most events of a stream; the surplus is left out.
 const MAX_EVENTS: usize = 10_000;
@@ -80,6 +83,30 @@ impl EventStream {
     }
 }
 
+impl TimedEvent {
+    /// The events that stand in an MPD, in its order.
+    pub(super) fn all(mpd: &Mpd) -> Arc<[Self]> {
+        let placed = mpd.periods.iter().filter_map(|period| Some((period.start?, period)));
+        let streams =
+            placed.flat_map(|(start, period)| period.event_streams.iter().map(move |stream| (start, stream)));
+        let events =
+            streams.flat_map(|(start, stream)| stream.events.iter().map(move |event| (start, stream, event)));
+        let event = |(start, stream, event): (Nanos, &EventStream, &Event)| Self {
+            scheme: stream.scheme.clone(),
+            value: stream.value.clone().unwrap_or_default(),
+            id: event.id,
+            start: event.start.saturating_add(start),
+            duration: event.duration,
+            data: match event.base64 {
+                // What is no base64 is passed on as it is written.
+                true => values::base64(&event.content).unwrap_or_else(|| event.content.clone().into_bytes()),
+                false => event.content.clone().into_bytes(),
+            },
+        };
+        events.take(MAX_EVENTS).map(event).collect()
+    }
+}
+
 /// An `emsg` box: 5.10.3.3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventMessage {
@@ -125,6 +152,24 @@ impl EventMessage {
         }
         let duration = (duration != u32::MAX).then_some(duration);
         Some(Self { scheme, value, timescale: timescale.max(1), time, duration, id, data: reader.0.to_vec() })
+    }
+
+    /// The event in its place: `segment` is where the segment starts that it came with, in nanoseconds on
+    /// the MPD's timeline, `media_offset` the time of the media minus that of the MPD.
+    pub fn placed(self, segment: Nanos, media_offset: Nanos) -> TimedEvent {
+        let nanos = |ticks: i128| ticks_to_nanos(ticks, self.timescale.into());
+        let start = match self.time {
+            EventTime::InSegment(ticks) => segment.saturating_add(nanos(ticks.into())),
+            EventTime::Media(ticks) => nanos(ticks.into()).saturating_sub(media_offset),
+        };
+        TimedEvent {
+            start,
+            duration: self.duration.map(|ticks| values::duration_of(nanos(ticks.into()))),
+            scheme: self.scheme,
+            value: self.value,
+            id: Some(self.id.into()),
+            data: self.data,
+        }
     }
 
     /// What the event does to the MPD, if it is one of [`MPD_EVENTS`].

@@ -12,9 +12,9 @@ use super::mpd::{AdaptationSet, Base, Mpd, Period, Representation};
 use super::protection::{ContentProtection, sample_keys};
 use super::segments::SegmentTime;
 use super::sidx::SegmentIndex;
-use super::values::{Nanos, SECOND, duration_of};
+use super::values::{Nanos, SECOND, duration_of, ticks_to_nanos};
 use super::{DashError, Kind};
-use crate::manifest::{Init, Key, MAX_SEGMENTS, MediaPlaylist, PlaylistType, Segment};
+use crate::manifest::{InbandEvents, Init, Key, MAX_SEGMENTS, MediaPlaylist, PlaylistType, Segment};
 
 /// Most segments of a live stream that are listed, the newest: five hours of two-second ones. The time
 /// shift buffer of many has no end, and the list is made anew with each segment.
@@ -92,12 +92,12 @@ impl<'a> Builder<'a> {
             keys: sample_keys(&protections),
             encryption: protections.iter().find_map(|p| p.segment_encryption.as_deref()),
             init,
+            events: inband_events(period_start, set, representation),
         };
         match index {
             Some(index) => {
                 let offset = &representation.addressing.timing;
-                let offset =
-                    super::values::ticks_to_nanos(offset.presentation_time_offset.into(), offset.timescale);
+                let offset = ticks_to_nanos(offset.presentation_time_offset.into(), offset.timescale);
                 let Address { url, .. } = representation
                     .index_address(base)?
                     .unwrap_or_else(|| Address { url: base.url.clone(), byte_range: None });
@@ -200,6 +200,7 @@ impl<'a> Builder<'a> {
             bitrate: None,
             parts: Vec::new(),
             time: Some(period_start as f64 / SECOND as f64 + seconds),
+            inband_events: common.events.clone(),
         };
         self.playlist.segments.push(segment);
         self.starts.push(start);
@@ -223,6 +224,7 @@ impl<'a> Builder<'a> {
             keys: Arc::new([]),
             program_date_time: last.program_date_time.map(|clock| clock.saturating_add(last.duration)),
             time: Some(cursor as f64 / SECOND as f64),
+            inband_events: None,
             ..last.clone()
         };
         self.playlist.segments.push(gap);
@@ -271,6 +273,7 @@ impl<'a> Builder<'a> {
             segment.discontinuity_sequence = discontinuity;
         }
         playlist.media_sequence = numbers.first;
+        playlist.first_time = self.starts.first().copied();
         playlist.ended = !live;
         playlist.playlist_type = (!self.mpd.dynamic).then_some(PlaylistType::Vod);
         let longest =
@@ -291,6 +294,21 @@ struct Common<'a> {
     keys: Arc<[Arc<Key>]>,
     encryption: Option<&'a super::SegmentEncryption>,
     init: Option<Arc<Init>>,
+    events: Option<Arc<InbandEvents>>,
+}
+
+/// The events that a representation's segments are said to carry; None: none.
+fn inband_events(
+    period_start: Nanos,
+    set: &AdaptationSet,
+    representation: &Representation,
+) -> Option<Arc<InbandEvents>> {
+    let streams = representation.inband_events.iter().chain(&set.inband_events);
+    let schemes: Vec<_> = streams.map(|stream| (stream.scheme.clone(), stream.value.clone())).collect();
+    let timing = &representation.addressing.timing;
+    let offset = ticks_to_nanos(timing.presentation_time_offset.into(), timing.timescale);
+    let media_offset = offset.saturating_sub(period_start);
+    (!schemes.is_empty()).then(|| Arc::new(InbandEvents { schemes, media_offset }))
 }
 
 /// Where a segment is within its period.

@@ -40,6 +40,9 @@ pub struct ContentProtection {
     pub robustness: Option<Arc<str>>,
     /// Of segments that are encrypted as a whole.
     pub segment_encryption: Option<Arc<SegmentEncryption>>,
+    /// What its DRM system is to be told, as GStreamer's own DASH demuxer does: the element written anew, or the PlayReady
+    /// object in base64.
+    text: Arc<str>,
     ref_id: Option<Arc<str>>,
     reference: Option<Arc<str>>,
 }
@@ -107,6 +110,11 @@ impl ContentProtection {
             robustness: text("robustness"),
             segment_encryption: (lower == SEGMENT_ENCRYPTION)
                 .then(|| SegmentEncryption::read(element).into()),
+            text: match (text("value").as_deref(), element.first("pro")) {
+                (Some("MSPR 2.0"), Some(pro)) => pro.text().trim().into(),
+                _ if lower.starts_with("urn:uuid:") || text("ref").is_some() => element.outer_xml().into(),
+                _ => Arc::default(),
+            },
             ref_id: text("refId"),
             reference: text("ref"),
             value: text("value"),
@@ -127,6 +135,7 @@ impl ContentProtection {
             self.scheme.clone_from(&source.scheme);
         }
         self.system_id = self.system_id.or(source.system_id);
+        self.text.clone_from(&source.text);
         if self.default_key_ids.is_empty() {
             self.default_key_ids.clone_from(&source.default_key_ids);
         }
@@ -182,6 +191,7 @@ impl SegmentEncryption {
                     keyformat: crate::manifest::IDENTITY.to_owned(),
                     keyformat_versions: Vec::new(),
                     key_id: None,
+                    content_protection: None,
                 });
             }
         }
@@ -218,6 +228,7 @@ pub(super) fn sample_keys(protections: &[&ContentProtection]) -> Arc<[Arc<Key>]>
             keyformat: protection.scheme.to_ascii_lowercase(),
             keyformat_versions: Vec::new(),
             key_id: protection.default_key_ids.first().copied().or(key_id),
+            content_protection: protection.system_id.is_some().then(|| protection.text.clone()),
         })
     };
     let mut keys: Vec<_> = systems.map(key).collect();

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::clock::Clock;
-use super::{DashError, Document, MAX_INDEX_BYTES, PlaylistError, Stream};
+use super::values::Nanos;
+use super::{DashError, Document, MAX_INDEX_BYTES, MpdUpdate, PlaylistError, Stream};
 use crate::manifest::load::What;
 use crate::manifest::{Answer, Asked, Load, ManifestError, Now};
 
@@ -25,6 +26,9 @@ const LATENESS_STEP: Duration = Duration::from_millis(100);
 
 /// What is left of it with each MPD.
 const BELIEF: f64 = 0.99;
+
+/// So often an MPD is loaded that an event has announced and that does not come.
+const MAX_LOADS: u32 = 6;
 
 /// A publisher who is later than this with a segment has lost it.
 const MAX_LATENESS: Duration = Duration::from_secs(5);
@@ -57,6 +61,16 @@ pub struct Publication {
     turn: u64,
     /// How many MPDs there have been.
     version: u64,
+    /// An event has said that there is a newer one.
+    wanted: Option<Wanted>,
+}
+
+/// An MPD that has to be had at once.
+#[derive(Debug)]
+struct Wanted {
+    /// Published then or later; None: whatever there is.
+    published: Option<Duration>,
+    loads: u32,
 }
 
 #[derive(Debug)]
@@ -97,6 +111,7 @@ impl Publication {
             busy: false,
             turn: 0,
             version: 0,
+            wanted: None,
         };
         publication.adopt()?;
         Ok(publication)
@@ -131,7 +146,12 @@ impl Publication {
             return Some(load);
         }
         let mpd = self.stream.mpd();
-        let at = self.retry.map_or(self.reload_at(now)?, |retry| retry.max(self.begun));
+        let wanted = self.wanted.as_ref().map(|wanted| self.begun + RETRY * 2u32.pow(wanted.loads.min(4)));
+        let at = match (self.retry, wanted) {
+            (Some(retry), _) => retry.max(self.begun),
+            (None, Some(wanted)) => self.reload_at(now).map_or(wanted, |at| at.min(wanted)),
+            (None, None) => self.reload_at(now)?,
+        };
         let patch = mpd.patch_url(self.clock.now(now)).filter(|_| !self.whole);
         let load = match patch {
             Some(url) => Load::new(at, url.clone(), What::Patch),
@@ -246,6 +266,35 @@ impl Publication {
         self.whole = true;
     }
 
+    /// An event in the media says something about the MPD, which is to hold from `at` on, in nanoseconds from the
+    /// start. What it brings is not taken, since segments may come from anybody: the publisher is asked. Only the end is
+    /// believed, where the publisher's own server has said it (`vouched`). False: nothing comes of it.
+    pub fn handle_update(&mut self, update: &MpdUpdate, at: Nanos, vouched: bool) -> bool {
+        if !self.stream.mpd().dynamic {
+            return false;
+        }
+        let published = match update {
+            MpdUpdate::Ended if vouched => {
+                let moved = self.stream.end_at(at);
+                self.version += u64::from(moved);
+                return moved;
+            }
+            MpdUpdate::Ended => None,
+            MpdUpdate::Expires { published }
+            | MpdUpdate::Patch { published, .. }
+            | MpdUpdate::Mpd { published, .. } => *published,
+        };
+        if published.is_some_and(|published| self.is_as_new_as(published)) {
+            return false;
+        }
+        self.wanted = Some(Wanted { published, loads: 0 });
+        true
+    }
+
+    fn is_as_new_as(&self, published: Duration) -> bool {
+        self.stream.mpd().publish_time.is_none_or(|ours| ours >= published)
+    }
+
     fn take(&mut self, document: Document, begun: Instant, now: Now) -> Result<(), DashError> {
         let asked = self.clock.now(now).saturating_sub(now.instant.saturating_duration_since(begun));
         let due = self.stream.next_listed();
@@ -279,6 +328,11 @@ impl Publication {
             // A publisher who was in trouble once is believed again by and by.
             self.late_media = self.late_media.mul_f64(BELIEF);
             self.late_list = self.late_list.mul_f64(BELIEF);
+        }
+        if let Some(mut wanted) = self.wanted.take() {
+            wanted.loads += 1;
+            let is_there = wanted.published.is_none_or(|published| self.is_as_new_as(published));
+            self.wanted = Some(wanted).filter(|wanted| !is_there && wanted.loads < MAX_LOADS);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! location; nothing is to be fetched there, [`Stream::playlist`] is to be asked.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -17,8 +18,9 @@ use super::mpd::{AdaptationSet, Base, Kind, Mpd, Representation};
 use super::playlist::{Builder, Numbers};
 use super::sidx::{IndexError, SegmentIndex};
 use super::tracks::Track;
+use super::values::{Nanos, duration_of};
 use super::{DashError, Source};
-use crate::manifest::MediaPlaylist;
+use crate::manifest::{MediaPlaylist, TimedEvent};
 
 /// Most indexes that are kept; those of representations that are not played any more are not missed.
 const MAX_INDEXES: usize = 256;
@@ -31,6 +33,9 @@ pub struct Stream {
     /// By track: the numbers that segments have been given.
     numbers: HashMap<String, Numbers>,
     indexes: HashMap<Url, Indexing>,
+    events: Arc<[TimedEvent]>,
+    /// Where the stream ends by an event in its media, and for which start of availability that was said.
+    ended_at: Option<(Nanos, Duration)>,
 }
 
 /// How far the index of a single file is.
@@ -53,8 +58,8 @@ pub enum PlaylistError {
 
 impl Stream {
     pub fn new(mpd: Mpd) -> Self {
-        let tracks = Track::all(&mpd);
-        Self { mpd, tracks, numbers: HashMap::new(), indexes: HashMap::new() }
+        let (tracks, events) = (Track::all(&mpd), TimedEvent::all(&mpd));
+        Self { mpd, tracks, numbers: HashMap::new(), indexes: HashMap::new(), events, ended_at: None }
     }
 
     /// Takes a newer MPD of the same stream. An older one, as a CDN's caches give, changes nothing:
@@ -66,8 +71,35 @@ impl Stream {
         {
             return false;
         }
-        self.tracks = Track::all(&mpd);
+        (self.tracks, self.events) = (Track::all(&mpd), TimedEvent::all(&mpd));
         self.mpd = mpd;
+        // An MPD that knows an end counts for more.
+        self.ended_at = self.ended_at.filter(|(_, start)| {
+            self.mpd.dynamic && self.mpd.end().is_none() && *start == self.mpd.availability_start
+        });
+        if let Some((at, _)) = self.ended_at {
+            self.end_at(at);
+        }
+        true
+    }
+
+    /// An event in the media says that a live stream whose end is not known ends here, in nanoseconds from
+    /// its start: ISO/IEC 23009-1 5.10.4.2. False: it is known, or that is no place to end.
+    pub fn end_at(&mut self, at: Nanos) -> bool {
+        let mpd = &mut self.mpd;
+        let known = mpd.end().is_some() || !mpd.dynamic;
+        let Some(last) = mpd.periods.last_mut().filter(|last| last.start.is_some_and(|start| start < at))
+        else {
+            return false;
+        };
+        if known {
+            return false;
+        }
+        last.end = Some(at);
+        // From then on there is nothing new, but what is there stays.
+        let end = mpd.availability_start.saturating_add(duration_of(at));
+        mpd.availability_end = Some(mpd.availability_end.map_or(end, |earlier| earlier.min(end)));
+        self.ended_at = Some((at, mpd.availability_start));
         true
     }
 
@@ -117,7 +149,8 @@ impl Stream {
             builder.add(period, set, representation, base, index)?;
         }
         let numbers = self.numbers.entry(name).or_default();
-        Ok(builder.finish(numbers))
+        let playlist = builder.finish(numbers);
+        Ok(MediaPlaylist { events: self.events.clone(), ..playlist })
     }
 
     /// When a playlist of this MPD will have another segment, by the publisher's clock. None: not

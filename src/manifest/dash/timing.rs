@@ -131,6 +131,9 @@ impl Mpd {
             // It is all there already; but what is not listed is live, and cannot have begun yet.
             Offset::Always => all.unwrap_or_else(|| index.started_before(here)),
         };
+        // The last one ends with its period, however long the others are.
+        let over = period.length().filter(|length| here >= *length);
+        let end = over.map_or(end, |length| end.max(index.started_before(length)));
         let depth = representation.bases.first().and_then(|base| base.time_shift_buffer_depth);
         let depth = depth.or(self.time_shift_buffer_depth);
         let behind = |edge: Nanos| match depth {

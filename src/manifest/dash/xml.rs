@@ -106,32 +106,41 @@ impl Element {
         self.children.iter().for_each(|child| child.write(&mut text));
         text
     }
+
+    /// The text of it and of what is in it, written anew.
+    pub fn outer_xml(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) {
+        text.push('<');
+        text.push_str(&self.name);
+        for (name, value) in &self.attributes {
+            text.push(' ');
+            text.push_str(name);
+            text.push_str("=\"");
+            text.push_str(&quick_xml::escape::escape(value.as_ref()));
+            text.push('"');
+        }
+        if self.children.is_empty() {
+            text.push_str("/>");
+        } else {
+            text.push('>');
+            self.children.iter().for_each(|child| child.write(text));
+            text.push_str("</");
+            text.push_str(&self.name);
+            text.push('>');
+        }
+    }
 }
 
 impl Node {
     fn write(&self, text: &mut String) {
         match self {
             Self::Text(content) => text.push_str(&quick_xml::escape::partial_escape(content.as_ref())),
-            Self::Element(element) => {
-                text.push('<');
-                text.push_str(&element.name);
-                for (name, value) in &element.attributes {
-                    text.push(' ');
-                    text.push_str(name);
-                    text.push_str("=\"");
-                    text.push_str(&quick_xml::escape::escape(value.as_ref()));
-                    text.push('"');
-                }
-                if element.children.is_empty() {
-                    text.push_str("/>");
-                } else {
-                    text.push('>');
-                    element.children.iter().for_each(|child| child.write(text));
-                    text.push_str("</");
-                    text.push_str(&element.name);
-                    text.push('>');
-                }
-            }
+            Self::Element(element) => element.write(text),
         }
     }
 }

@@ -65,5 +65,6 @@ pub(super) fn key(
         keyformat: attributes.get("KEYFORMAT").unwrap_or(IDENTITY).to_owned(),
         keyformat_versions: versions.split('/').filter_map(|version| version.trim().parse().ok()).collect(),
         key_id: attributes.get("KEYID").and_then(values::initialisation_vector),
+        content_protection: None,
     }))
 }

@@ -246,6 +246,7 @@ impl<'a> Reader<'a> {
             bitrate: carried.bitrate,
             parts: next.parts,
             time: None,
+            inband_events: None,
         });
         carried.clock = carried.clock.and_then(|clock| clock.checked_add(duration));
         Ok(())

@@ -85,6 +85,26 @@ impl Timeline {
         (placed.start.saturating_add(clock)).checked_sub(start)
     }
 
+    /// Position of a time on the manifest's own timeline, in nanoseconds: the place of an event of an MPD, say.
+    /// None: the manifest has none, or the time is before this timeline's zero.
+    pub fn position_of_time(&self, time: i64) -> Option<Duration> {
+        let (place, listed) = self.first_listed()?;
+        let position = i128::from(time) - i128::from(listed) + place.as_nanos() as i128;
+        Some(Duration::from_nanos(u64::try_from(position).ok()?))
+    }
+
+    /// The time on the manifest's own timeline at `position`, in nanoseconds.
+    pub fn time_at(&self, position: Duration) -> Option<i64> {
+        let (place, listed) = self.first_listed()?;
+        i64::try_from(i128::from(listed) + position.as_nanos() as i128 - place.as_nanos() as i128).ok()
+    }
+
+    /// Position and time of the first segment of the last load.
+    fn first_listed(&self) -> Option<(Duration, i64)> {
+        let first = self.by_sequence(self.latest.media_sequence)?;
+        Some((first.start, self.latest.first_time?))
+    }
+
     /// Wall clock at `position`, since 1970-01-01 UTC; None where the segment there has none.
     pub fn clock_at(&self, position: Duration) -> Option<Duration> {
         let placed = self.at(position)?;

@@ -25,6 +25,7 @@ fn live(first: i64, count: i64) -> MediaPlaylist {
         bitrate: None,
         parts: Vec::new(),
         time: None,
+        inband_events: None,
     });
     MediaPlaylist {
         segments: segments.collect(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::manifest::dash::{Kind, Purpose};
+use crate::manifest::dash::{EventMessage, EventTime, Kind, Purpose};
 use crate::manifest::{KeyMethod, RenditionKind};
 
 #[test]
@@ -124,7 +124,32 @@ fn protection_is_told_as_keys() {
     );
     assert!(keys.iter().any(|key| key.keyformat == "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"
         && key.uri.as_ref().is_some_and(|uri| uri.as_str().ends_with(",AAAA"))));
-    assert!(playlist.segments[0].key.is_some());
+    assert!(playlist.segments[0].key.is_some() && playlist.segments[0].whole_key().is_none());
+    let told: Vec<_> = playlist.segments[0].protections().collect();
+    assert!(told.iter().all(|told| told.origin == "dash/mpd"));
+    let data = |system: &str| {
+        let told = told.iter().filter(|told| told.system_id.starts_with(system));
+        told.map(|told| String::from_utf8(told.data.clone()).expect("text")).collect::<Vec<_>>()
+    };
+    let widevine = data("edef8ba9");
+    assert_eq!((widevine.len(), &widevine[0]), (2, &widevine[1]), "the second refers to the first");
+    assert!(
+        widevine[0].starts_with("<ContentProtection schemeIdUri=\"urn:uuid:EDEF")
+            && widevine[0].contains("<cenc:pssh>AAAA<")
+    );
+    assert!(data("9a04f079")[0].contains("<mspr:pro>BBBB</mspr:pro>"));
+    let playready = playlist_of_playready("value=\"MSPR 2.0\"");
+    assert_eq!(playready, b"BBBB");
+}
+
+/// What PlayReady is told of a ContentProtection with these attributes.
+fn playlist_of_playready(attributes: &str) -> Vec<u8> {
+    let inner = format!(
+        "<ContentProtection schemeIdUri=\"urn:uuid:9a04f079-9840-4286-ab92-e65be0885f95\" {attributes}>\
+         <mspr:pro> BBBB </mspr:pro></ContentProtection><SegmentTemplate media=\"$Number$\" duration=\"10\"/>\
+         <Representation id=\"v\"/>"
+    );
+    playlist(&video(&inner)).segments[0].protections().next().expect("a protection").data
 }
 
 #[test]
@@ -163,6 +188,44 @@ fn events_are_told() {
     assert_eq!((events[1].content.as_str(), events[1].start), ("hello", -500_000_000));
     assert!(events[2].base64);
     assert_eq!(mpd.periods[0].adaptation_sets[0].inband_events[0].value.as_deref(), Some("1"));
+}
+
+/// Events on the timeline of what is played: the second period begins at 10 s, and its media at 100 s of its own clock.
+#[test]
+fn events_have_their_place() {
+    let text = "<MPD mediaPresentationDuration=\"PT20S\"><Period duration=\"PT10S\"><AdaptationSet mimeType=\"video/mp4\">\
+        <SegmentTemplate media=\"$Number$\" duration=\"5\"/><Representation id=\"v\"/></AdaptationSet></Period>\
+        <Period><EventStream schemeIdUri=\"urn:x\" value=\"1\"><Event presentationTime=\"3\" id=\"1\">text</Event>\
+        <Event id=\"2\" contentEncoding=\"base64\">AAE=</Event></EventStream>\
+        <AdaptationSet mimeType=\"video/mp4\"><InbandEventStream schemeIdUri=\"urn:y\" value=\"2\"/>\
+        <SegmentTemplate media=\"$Number$\" timescale=\"10\" duration=\"50\" presentationTimeOffset=\"1000\"/>\
+        <Representation id=\"v\"><InbandEventStream schemeIdUri=\"urn:z\"/></Representation></AdaptationSet></Period></MPD>";
+    let playlist = playlist(text);
+    let told: Vec<_> =
+        playlist.events.iter().map(|e| (e.id, e.start, e.value.as_str(), &e.data[..])).collect();
+    assert_eq!(
+        told,
+        [(Some(1), 13_000_000_000, "1", &b"text"[..]), (Some(2), 10_000_000_000, "1", &b"\0\x01"[..])]
+    );
+    assert!(playlist.segments[0].inband_events.is_none());
+    let wanted = playlist.segments[3].inband_events.clone().expect("events are looked for");
+    assert!(wanted.name("urn:Y", "2") && wanted.name("urn:z", "any") && !wanted.name("urn:y", "3"));
+
+    let timeline = crate::manifest::Timeline::new(playlist);
+    assert_eq!(timeline.position_of_time(13_000_000_000), Some(13 * SECOND));
+    assert_eq!(timeline.time_at(15 * SECOND), Some(15_000_000_000));
+    let message = |time| EventMessage {
+        scheme: "urn:y".to_owned(),
+        value: "2".to_owned(),
+        timescale: 10,
+        time,
+        duration: None,
+        id: 7,
+        data: Vec::new(),
+    };
+    let start = |time| message(time).placed(15_000_000_000, wanted.media_offset).start;
+    assert_eq!(start(EventTime::InSegment(5)), 15_500_000_000);
+    assert_eq!(start(EventTime::Media(1_060)), 16_000_000_000);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::*;
+use crate::manifest::dash::MpdUpdate;
 use crate::manifest::{Answer, Asked, Change, Feed, Load, News, Next, Now, Source, Timeline};
 
 /// The system's clock, which the publisher's agrees with, began at 1,000 s at this moment.
@@ -190,4 +191,79 @@ fn remote_elements_cannot_go_on_for_ever() {
         assert!(loads <= 256, "{loads}");
     }
     assert!(source.presentation().is_some_and(|presentation| presentation.variants.is_empty()));
+}
+
+fn expires(published: u32) -> MpdUpdate {
+    MpdUpdate::Expires { published: Some(published * SECOND) }
+}
+
+#[test]
+fn an_event_has_the_mpd_loaded_at_once_until_it_is_new() {
+    let world = world();
+    let text = |published: u64| {
+        live(
+            &format!("publishTime=\"1970-01-01T00:16:{published}Z\""),
+            "startNumber=\"0\" duration=\"2\"",
+            "",
+        )
+    };
+    let source = world.open(1.0, &text(41));
+    let (mut feed, mut timeline) = world.follow(&source, 1.0);
+    assert!(world.next(&mut feed, &timeline, 5.0).1.is_none(), "nothing says that it is to be loaded again");
+    assert!(!source.handle_update(&expires(1_001), 0, true), "it is as new as that");
+    assert!(source.handle_update(&expires(1_002), 0, false));
+    // The old one again and again: asked for less and less often, and then no more.
+    let (mut at, mut loads) = (5.0, Vec::new());
+    while at < 60.0 {
+        let (due, load) = world.next(&mut feed, &timeline, at);
+        at = due.max(at);
+        match load {
+            Some(load) => {
+                loads.push(at);
+                assert!(feed.begin(&load));
+                let answer = world.answer(at, &text(41));
+                feed.handle_loaded(load, answer, world.now(at), &mut timeline).expect("an MPD");
+            }
+            None => {
+                feed.look(world.now(at), &mut timeline).expect("a playlist");
+            }
+        }
+    }
+    assert_eq!(loads, [5.0, 6.0, 8.0, 12.0, 20.0, 28.0]);
+
+    assert!(source.handle_update(
+        &MpdUpdate::Mpd { published: Some(1_003 * SECOND), body: b"<MPD/>".to_vec() },
+        0,
+        true
+    ));
+    let (_, load) = world.next(&mut feed, &timeline, at + 1.0);
+    let load = load.expect("the MPD is asked for, not taken from the media");
+    assert!(feed.begin(&load));
+    let answer = world.answer(at + 1.0, &text(43));
+    feed.handle_loaded(load, answer, world.now(at + 1.0), &mut timeline).expect("an MPD");
+    let (_, load) = world.next(&mut feed, &timeline, at + 1.5);
+    assert!(load.is_none(), "it is new");
+}
+
+#[test]
+fn the_end_is_believed_when_the_publisher_says_it() {
+    let world = world();
+    let text = live("", "startNumber=\"0\" duration=\"2\"", "");
+    let source = world.open(5.0, &text);
+    let (mut feed, mut timeline) = world.follow(&source, 5.0);
+    assert!(source.handle_update(&MpdUpdate::Ended, 9_000_000_000, false), "the publisher is asked");
+    let (_, load) = world.next(&mut feed, &timeline, 6.0);
+    let load = load.expect("a load");
+    assert!(feed.begin(&load));
+    feed.handle_loaded(load, world.answer(6.0, &text), world.now(6.0), &mut timeline).expect("an MPD");
+    feed.look(world.now(20.0), &mut timeline).expect("a playlist");
+    assert!(timeline.is_live(), "a peer's word ends nothing");
+
+    assert!(source.handle_update(&MpdUpdate::Ended, 41_000_000_000, true));
+    assert!(!source.handle_update(&MpdUpdate::Ended, 30_000_000_000, true), "it ends once");
+    // A copy that knows nothing of it changes nothing.
+    feed.look(world.now(30.0), &mut timeline).expect("a playlist");
+    assert!(timeline.is_live() && timeline.window().1 == 30 * SECOND);
+    feed.look(world.now(42.0), &mut timeline).expect("a playlist");
+    assert_eq!(timeline.duration(), Some(41 * SECOND));
 }
