@@ -2,10 +2,14 @@
 
 //! Where the segments of a media playlist are on the presentation's timeline, across reloads.
 
+mod parts;
 mod position;
 
 use std::collections::VecDeque;
 use std::time::Duration;
+
+pub use parts::MAX_PARTS;
+use parts::PartLine;
 
 use super::{Edge, MAX_SEGMENTS, MediaPlaylist, OpenSegment, PlaylistType, Segment};
 
@@ -20,13 +24,57 @@ pub struct PlacedSegment {
     pub number: i64,
     /// Position on the presentation's timeline.
     pub start: Duration,
+    pub piece: Piece,
     pub segment: Segment,
+}
+
+/// What of a segment of the playlist one on the timeline is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Whole,
+    /// EXT-X-PART, the how manieth of its segment, from zero; it may start with a key frame.
+    Part {
+        index: u32,
+        independent: bool,
+    },
+    /// A part that the server has announced and not listed yet: EXT-X-PRELOAD-HINT. Whoever asks for it waits until
+    /// it is there.
+    Hinted {
+        index: u32,
+    },
+    /// A part in whose place the whole segment is, under the number of the first part. There is nothing to play.
+    Absorbed,
 }
 
 impl PlacedSegment {
     /// Position where the next segment starts.
     pub fn end(&self) -> Duration {
         self.start.saturating_add(self.segment.duration)
+    }
+
+    /// Which part of its segment this is, from zero; None: it is none.
+    pub fn index(&self) -> Option<u32> {
+        match self.piece {
+            Piece::Part { index, .. } | Piece::Hinted { index } => Some(index),
+            Piece::Whole | Piece::Absorbed => None,
+        }
+    }
+
+    pub fn is_hinted(&self) -> bool {
+        matches!(self.piece, Piece::Hinted { .. })
+    }
+
+    /// There is media to be had.
+    pub fn is_playable(&self) -> bool {
+        !self.segment.gap && self.piece != Piece::Absorbed
+    }
+
+    /// Playback can begin here, as far as the playlist tells: segments begin with key frames.
+    pub fn is_independent(&self) -> bool {
+        match self.piece {
+            Piece::Whole | Piece::Part { independent: true, .. } => true,
+            _ => self.index() == Some(0),
+        }
     }
 }
 
@@ -37,6 +85,8 @@ pub enum Change {
     Unchanged,
     /// So many segments at the end.
     Appended(usize),
+    /// No new segment, but parts, which are played.
+    Parts,
     /// Segments were missed: the new ones do not follow those known, and their place on the
     /// timeline is an estimate.
     Jumped {
@@ -68,6 +118,8 @@ pub struct Timeline {
     ended: bool,
     /// The last load without its segments.
     latest: MediaPlaylist,
+    /// The same in parts near the live edge, where parts are played. Numbers are of this list then, one by one.
+    parts: Option<PartLine>,
 }
 
 /// How segments get their numbers. Browsers decide it when they first see the presentation, and
@@ -117,11 +169,13 @@ impl Timeline {
             end: start,
             numbering,
             ended: playlist.ended,
+            parts: parts::are_played(&playlist).then(PartLine::default),
             latest: playlist,
         };
         for segment in segments {
             timeline.append(segment);
         }
+        timeline.follow_parts();
         timeline
     }
 
@@ -129,6 +183,17 @@ impl Timeline {
     ///
     /// A copy older than the last one, as a CDN's caches give, changes nothing.
     pub fn update(&mut self, playlist: MediaPlaylist) -> Result<Change, TimelineError> {
+        let before = self.edge();
+        let change = self.take(playlist)?;
+        if let (Change::Jumped { .. } | Change::Restarted, Some(parts)) = (change, &mut self.parts) {
+            parts.clear();
+        }
+        self.follow_parts();
+        let is_new = change == Change::Unchanged && self.parts.is_some() && self.edge() != before;
+        Ok(if is_new { Change::Parts } else { change })
+    }
+
+    fn take(&mut self, playlist: MediaPlaylist) -> Result<Change, TimelineError> {
         let Some(first) = playlist.segments.first() else {
             // A live playlist may be empty before its first segment.
             return if self.segments.is_empty() {
@@ -169,26 +234,58 @@ impl Timeline {
         Ok(self.extend(playlist, newest))
     }
 
-    /// The segments that can be played now, in order.
+    /// The segments that can be played now, in order; parts where these are played.
     pub fn segments(&self) -> &VecDeque<PlacedSegment> {
-        &self.segments
+        self.parts.as_ref().map_or(&self.segments, |parts| &parts.entries)
     }
 
-    /// The segment with `number` in the swarm.
+    /// The segment with `number`.
     pub fn get(&self, number: i64) -> Option<&PlacedSegment> {
-        let index = number.checked_sub(self.segments.front()?.number)?;
-        self.segments.get(usize::try_from(index).ok()?)
+        let index = number.checked_sub(self.segments().front()?.number)?;
+        self.segments().get(usize::try_from(index).ok()?)
     }
 
     /// The segment that holds `position`.
     pub fn at(&self, position: Duration) -> Option<&PlacedSegment> {
-        let after = self.segments.partition_point(|placed| placed.start <= position);
-        self.segments.get(after.checked_sub(1)?).filter(|placed| position < placed.end())
+        let after = self.segments().partition_point(|placed| placed.start <= position);
+        self.segments().get(after.checked_sub(1)?).filter(|placed| position < placed.end())
+    }
+
+    /// The segment to begin with for what is shown at `position`: of parts the nearest one that has a key frame at its
+    /// start.
+    pub fn entry_at(&self, position: Duration) -> Option<&PlacedSegment> {
+        let mut entry = self.at(position)?;
+        while !entry.is_independent()
+            && let Some(before) = entry.number.checked_sub(1).and_then(|number| self.get(number))
+        {
+            entry = before;
+        }
+        Some(entry)
     }
 
     /// Start of the first segment and end of the last; both the same while there is none.
     pub fn window(&self) -> (Duration, Duration) {
-        (self.segments.front().map_or(self.end, |placed| placed.start), self.end)
+        let end = self.parts.as_ref().and_then(PartLine::end).unwrap_or(self.end);
+        (self.segments().front().map_or(self.end, |placed| placed.start), end)
+    }
+
+    /// Parts are played.
+    pub fn is_in_parts(&self) -> bool {
+        self.parts.is_some()
+    }
+
+    /// Puts whole segments in the place of those in parts that are not listed as such any more; `may` says for the
+    /// numbers of the parts of one whether it shall be so.
+    pub fn fold(&mut self, may: impl Fn(std::ops::Range<i64>) -> bool) {
+        if let Some(parts) = &mut self.parts {
+            parts.fold(&self.segments, may);
+        }
+    }
+
+    fn follow_parts(&mut self) {
+        if let Some(parts) = &mut self.parts {
+            parts.follow(&self.segments, self.end, &self.latest);
+        }
     }
 
     /// Whether more segments may come.
@@ -204,6 +301,12 @@ impl Timeline {
     /// EXT-X-TARGETDURATION of the last load.
     pub fn target_duration(&self) -> Duration {
         self.latest.target_duration
+    }
+
+    /// The most that one of [`Self::segments`] takes near the live edge: a part where parts are played.
+    pub fn piece_duration(&self) -> Duration {
+        let part = self.latest.part_target.filter(|_| self.is_in_parts());
+        part.unwrap_or(self.latest.target_duration)
     }
 
     /// The last load, without its segments: what the server can do, hints, reports, date ranges.
@@ -268,7 +371,7 @@ impl Timeline {
             Numbering::Sequence => segment.sequence,
             Numbering::Index => self.segments.back().map_or(0, |last| last.number + 1),
         };
-        let placed = PlacedSegment { number, start: self.end, segment };
+        let placed = PlacedSegment { number, start: self.end, piece: Piece::Whole, segment };
         self.end = placed.end();
         self.segments.push_back(placed);
         if self.segments.len() > MAX_SEGMENTS {
@@ -331,7 +434,8 @@ impl Timeline {
 
     /// How long `count` segments take, going by those known.
     fn estimate(&self, count: u64) -> Duration {
-        let (start, end) = self.window();
+        let start = self.segments.front().map_or(self.end, |placed| placed.start);
+        let end = self.end;
         let mean = match u32::try_from(self.segments.len()) {
             Ok(known @ 1..) => (end - start) / known,
             _ => self.latest.target_duration,

@@ -68,11 +68,13 @@ pub fn meet_at(ours: &Timeline, theirs: &Timeline, number: i64) -> Option<Meetin
     let Some(their) = theirs.at(start.saturating_add(SAME_TIME)).filter(|placed| same(placed.start)) else {
         // Theirs is not listed either yet.
         let last = theirs.segments().back()?;
-        let follows = our.is_none() && same(last.end());
+        // Of a part that is not there yet nobody knows whether it begins with a key frame.
+        let follows = our.is_none() && same(last.end()) && !theirs.is_in_parts();
         return follows.then_some(Meeting { last: number - 1, first: last.number + 1 });
     };
     let packed_alike = our.is_none_or(|our| our.segment.init.is_some() == their.segment.init.is_some());
-    (packed_alike && !their.segment.gap).then_some(Meeting { last: number - 1, first: their.number })
+    (packed_alike && !their.segment.gap && their.is_independent())
+        .then_some(Meeting { last: number - 1, first: their.number })
 }
 
 /// The first of our segments from `from` on that the publisher does not have, and that begins before `until`.

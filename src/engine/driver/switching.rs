@@ -261,7 +261,7 @@ impl Driver {
         Some(Standing {
             buffered: self.buffered().saturating_sub(position),
             room: self.config.buffer_duration.min(end.saturating_sub(position)),
-            segment: stream.timeline.target_duration(),
+            segment: stream.timeline.piece_duration(),
             begun: stream.viewer.readable(number).0,
             requests: stream.requests(),
             http,
