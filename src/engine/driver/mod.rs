@@ -12,8 +12,10 @@
 //! | `renditions`, `shares` | sound and subtitles beside the variant, and what of the limits each track has |
 //! | `outgoing` | what goes out next |
 //! | `status` | playback's position and the statistics |
+//! | `latency` | how far that is behind the live edge |
 
 mod handover;
+mod latency;
 mod outgoing;
 mod presentation;
 mod renditions;
@@ -44,6 +46,7 @@ use crate::manifest::{DateRange, Init, Presentation, Source, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::tls;
 use crate::switcher::Line;
+use latency::Latency;
 use switching::Switching;
 use track::Track;
 
@@ -76,6 +79,7 @@ pub(super) struct Driver {
     /// Those that the element has been told of and that are still listed.
     date_ranges: Vec<DateRange>,
     stalls: StallMeter,
+    latency: Latency,
     startup: Option<Duration>,
 }
 
@@ -185,6 +189,7 @@ impl Driver {
             senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
             date_ranges: Vec::new(),
             stalls: StallMeter::default(),
+            latency: Latency::default(),
             startup: None,
             config,
         };

@@ -101,6 +101,7 @@ impl PartLine {
             }
             _ if in_parts => {
                 self.take_parts(segment, whole.start, &segment.parts);
+                self.keep_within(whole);
                 // Durations of parts are rounded, as is that of the whole.
                 if let Some(last) =
                     self.entries.back_mut().filter(|last| last.segment.sequence == segment.sequence)
@@ -108,7 +109,16 @@ impl PartLine {
                     last.segment.duration = whole.end().saturating_sub(last.start);
                 }
             }
-            _ => {}
+            _ => self.keep_within(whole),
+        }
+    }
+
+    /// Parts do not go beyond the end of their segment, whatever they say.
+    fn keep_within(&mut self, whole: &PlacedSegment) {
+        let known = self.of(whole.segment.sequence);
+        for entry in self.entries.range_mut(known) {
+            entry.start = entry.start.min(whole.end());
+            entry.segment.duration = entry.segment.duration.min(whole.end() - entry.start);
         }
     }
 
