@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -15,9 +15,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
 
-/// Where the streams are: `fmp4/` and `ts/` with picture and sound, `video/` and `audio/` apart. Each file is a part.
-pub static PARTS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let streams = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("low-latency");
+/// A directory of streams of so many seconds: `fmp4/` and `ts/` with picture and sound, `video/` and `audio/` apart.
+/// Each file is a part.
+fn streams(seconds: u64) -> PathBuf {
+    /// One thread makes them.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(|failed| failed.into_inner());
+    let streams = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("low-latency-{seconds}"));
     let fmp4 = ["-hls_segment_type", "fmp4", "-hls_segment_filename", "%d.m4s"];
     for (name, options) in [
         ("fmp4", [&["-map", "0:v", "-map", "1:a"][..], &fmp4].concat()),
@@ -26,13 +30,13 @@ pub static PARTS: LazyLock<PathBuf> = LazyLock::new(|| {
         ("audio", [&["-map", "1:a"][..], &fmp4].concat()),
     ] {
         if !streams.join(name).join("index.m3u8").exists() {
-            make(&streams, name, &options);
+            make(&streams, name, seconds, &options);
         }
     }
     streams
-});
+}
 
-/// Seconds of a stream that is made.
+/// Seconds of a stream.
 pub const LENGTH: u64 = 90;
 
 /// Parts of a segment.
@@ -44,13 +48,12 @@ const WINDOW: usize = 8;
 /// Segments whose parts are there.
 const WITH_PARTS: usize = 3;
 
-fn make(streams: &Path, name: &str, options: &[&str]) {
+fn make(streams: &Path, name: &str, seconds: u64, options: &[&str]) {
     std::fs::create_dir_all(streams).expect("a directory for the streams");
     let work = tempfile::tempdir_in(streams).expect("a directory to work in");
-    let length = std::env::var("LOW_LATENCY_LENGTH").unwrap_or_else(|_| LENGTH.to_string());
     let status = Command::new("ffmpeg")
         .args(["-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=24"])
-        .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", &length])
+        .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", &seconds.to_string()])
         .args(["-c:v", "libx264", "-preset", "veryfast", "-g", "12", "-keyint_min", "12", "-bf", "0"])
         .args(["-sc_threshold", "0", "-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "hls", "-hls_time", "0.5"])
         .args(["-hls_playlist_type", "vod"])
@@ -109,8 +112,8 @@ struct Site {
     streams: Vec<Stream>,
     begin: Instant,
     requests: Mutex<Vec<String>>,
-    /// The first segment of the first playlist that was served.
-    first_served: Mutex<Option<usize>>,
+    /// The first segment of the first playlist that was served, for each value of `v` in the query.
+    first_served: Mutex<Vec<(String, usize)>>,
     /// Nothing is answered.
     held_up: AtomicBool,
 }
@@ -118,7 +121,13 @@ struct Site {
 impl LowLatencyOrigin {
     /// Serves these streams, which began so long ago that their playlists are full.
     pub fn serve(names: &[&str], manner: Manner) -> Self {
-        let streams = names.iter().map(|name| Stream::load(name)).collect();
+        Self::serve_long(names, manner, LENGTH)
+    }
+
+    /// The same of so many seconds.
+    pub fn serve_long(names: &[&str], manner: Manner, seconds: u64) -> Self {
+        let directory = streams(seconds);
+        let streams = names.iter().map(|name| Stream::load(&directory.join(name), name)).collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -158,15 +167,23 @@ impl LowLatencyOrigin {
         WINDOW as f64 * 2.0 + self.site.begin.elapsed().as_secs_f64()
     }
 
-    /// Second of the stream at which the first playlist that was served began.
-    pub fn first_served(&self) -> Option<f64> {
-        let first = (*self.site.first_served.lock().unwrap())?;
+    /// Second of the stream at which the first playlist that was served to whoever asks with this `v` in the query
+    /// began: where its viewer's time begins.
+    pub fn first_served(&self, v: &str) -> Option<f64> {
+        let served = self.site.first_served.lock().unwrap();
+        let (_, first) = served.iter().find(|(of, _)| of == v)?;
         Some(self.site.streams[0].durations[..first * PER_SEGMENT].iter().sum())
     }
 
     /// From now on nothing is answered, or again.
     pub fn hold_up(&self, held_up: bool) {
         self.site.held_up.store(held_up, Ordering::Relaxed);
+    }
+
+    /// Seconds that a position of the viewer with this `v` is behind what is made.
+    pub fn behind(&self, v: &str, position: gst::ClockTime) -> f64 {
+        let zero = self.first_served(v).expect("a playlist was served");
+        self.edge() - zero - position.nseconds() as f64 / 1e9
     }
 
     /// What the first stream is made of, without its initialisation segment.
@@ -180,8 +197,7 @@ impl LowLatencyOrigin {
 }
 
 impl Stream {
-    fn load(name: &str) -> Self {
-        let directory = PARTS.join(name);
+    fn load(directory: &Path, name: &str) -> Self {
         let text = std::fs::read_to_string(directory.join("index.m3u8")).expect("a playlist");
         let duration = |line: &str| line.strip_prefix("#EXTINF:")?.trim_end_matches(',').parse().ok();
         let durations: Vec<f64> = text.lines().filter_map(duration).collect();
@@ -219,7 +235,6 @@ impl Site {
 
     fn playlist(&self, stream: &Stream, there: usize, skip: bool) -> String {
         let (first, open) = Self::window(there);
-        self.first_served.lock().unwrap().get_or_insert(first);
         let blocks = if self.manner.blocks { "CAN-BLOCK-RELOAD=YES," } else { "" };
         let mut text = format!(
             "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{first}\n\
@@ -255,8 +270,8 @@ impl Site {
             text += &format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p{there}.{extension}\"\n");
         }
         for other in self.streams.iter().filter(|other| other.name != stream.name) {
-            let there = self.there(other);
-            let (sequence, part) = (there / PER_SEGMENT, there % PER_SEGMENT);
+            let last = self.there(other).saturating_sub(1);
+            let (sequence, part) = (last / PER_SEGMENT, last % PER_SEGMENT);
             text +=
                 &format!("#EXT-X-RENDITION-REPORT:URI=\"../{}/live.m3u8\",LAST-MSN={sequence},", other.name);
             text += &format!("LAST-PART={part}\n");
@@ -353,7 +368,14 @@ async fn playlist(site: &Site, stream: &Stream, query: &str) -> Response<Body> {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    let text = site.playlist(stream, site.there(stream), directive("_HLS_skip").is_some());
+    let there = site.there(stream);
+    let v = directive("v").unwrap_or_default();
+    let mut served = site.first_served.lock().unwrap();
+    if !served.iter().any(|(of, _)| *of == v) {
+        served.push((v, Site::window(there).0));
+    }
+    drop(served);
+    let text = site.playlist(stream, there, directive("_HLS_skip").is_some());
     Response::new(Body::from(text))
 }
 

@@ -79,6 +79,8 @@ pub(super) struct Driver {
     /// Those that the element has been told of and that are still listed.
     date_ranges: Vec<DateRange>,
     stalls: StallMeter,
+    /// Playback went on when it was looked at last.
+    was_playing: bool,
     latency: Latency,
     startup: Option<Duration>,
 }
@@ -189,6 +191,7 @@ impl Driver {
             senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
             date_ranges: Vec::new(),
             stalls: StallMeter::default(),
+            was_playing: false,
             latency: Latency::default(),
             startup: None,
             config,

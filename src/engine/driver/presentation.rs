@@ -185,6 +185,7 @@ impl Driver {
         }
         self.tracks.iter_mut().for_each(|track| track.go_to(position, generation));
         self.stalls.reset();
+        self.was_playing = false;
         self.hold_back();
     }
 

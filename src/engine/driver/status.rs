@@ -23,11 +23,14 @@ impl Driver {
             let since_start = now.saturating_duration_since(self.started);
             let ended = self.tracks.main.pump.has_ended();
             let before = self.stalls.stalls;
-            self.stalls.update(since_start, position, playback.playing, self.out(), ended);
+            // An application that waits as it is asked to has paused by now.
+            let playing = playback.playing || self.was_playing;
+            self.stalls.update(since_start, position, playing, self.out(), ended);
             if self.stalls.stalls > before {
                 log::warn!(target: "p2phls-engine", "playback has run dry at {position:?}");
                 self.latency.run_dry();
             }
+            self.was_playing = playback.playing;
             if playback.playing {
                 self.hold_latency(now, position);
             }

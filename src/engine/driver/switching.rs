@@ -195,8 +195,9 @@ impl Driver {
         );
         self.switching.loading = Some((index, why));
         let (loader, events) = (world.loader.clone(), self.senders.playlists.clone());
+        let join = self.joining(&presentation.variants[index].url);
         tokio::spawn(async move {
-            let media = loader.variant(&source, &presentation, index).await;
+            let media = loader.variant(&source, &presentation, index, join).await;
             // The session has ended when nobody listens.
             let _ = events.send(PlaylistEvent::Variant(index, media.map(Box::new))).await;
         });
