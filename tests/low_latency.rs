@@ -164,6 +164,19 @@ fn sound_of_its_own_is_played_in_parts_too() {
     assert_no_gap(&viewers[0]);
 }
 
+/// Another variant follows where parts of both begin with a key frame.
+#[test]
+fn the_variant_changes_between_parts() {
+    let origin = LowLatencyOrigin::serve(&["fmp4", "rich"], FILES);
+    let viewers = [Viewer::start(&origin.url("all.m3u8"), "")];
+    wait_for("the richer variant", 40, &viewers, || viewers[0].stat("variant-switches") > 0);
+    let shown = viewers[0].player.video.times().len();
+    wait_for("three seconds of it", 20, &viewers, || viewers[0].player.video.times().len() > shown + 72);
+    assert!(origin.asked_for("/rich/p") > 0);
+    assert_eq!((origin.asked_for("/s"), viewers[0].stat("stalls")), (0, 0));
+    assert_no_gap(&viewers[0]);
+}
+
 /// Whoever was at the edge and ran dry is brought back to it.
 #[test]
 fn what_a_stall_has_cost_is_left_out() {

@@ -40,7 +40,7 @@ pub use presentation::{
 };
 pub use source::{Asked, Source};
 pub use steering::{PathwayClone, Replacement, SteeringError, SteeringManifest};
-pub use timeline::{Change, MAX_PARTS, Piece, PlacedSegment, Timeline, TimelineError};
+pub use timeline::{Change, Piece, PlacedSegment, Timeline, TimelineError};
 
 /// Most bytes of a playlist that are read: ten times what a day of 2 s segments takes.
 pub const MAX_BYTES: usize = 8 << 20;

@@ -3,80 +3,20 @@
 //! Where the segments of a media playlist are on the presentation's timeline, across reloads.
 
 mod parts;
+mod placed;
 mod position;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use parts::MAX_PARTS;
 use parts::PartLine;
+pub use placed::{Piece, PlacedSegment};
 
 use super::{Edge, MAX_SEGMENTS, MediaPlaylist, OpenSegment, PlaylistType, Segment};
 
 /// Shortest wait between two loads of a playlist, whatever it says: a target duration of zero must
 /// not make a player hammer the server.
 const MIN_RELOAD_DELAY: Duration = Duration::from_millis(500);
-
-/// A segment in its place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlacedSegment {
-    /// The segment's number in its swarm, which p2p-media-loader calls `externalId`.
-    pub number: i64,
-    /// Position on the presentation's timeline.
-    pub start: Duration,
-    pub piece: Piece,
-    pub segment: Segment,
-}
-
-/// What of a segment of the playlist one on the timeline is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
-    Whole,
-    /// EXT-X-PART, the how manieth of its segment, from zero; it may start with a key frame.
-    Part {
-        index: u32,
-        independent: bool,
-    },
-    /// A part that the server has announced and not listed yet: EXT-X-PRELOAD-HINT. Whoever asks for it waits until
-    /// it is there.
-    Hinted {
-        index: u32,
-    },
-    /// A part in whose place the whole segment is, under the number of the first part. There is nothing to play.
-    Absorbed,
-}
-
-impl PlacedSegment {
-    /// Position where the next segment starts.
-    pub fn end(&self) -> Duration {
-        self.start.saturating_add(self.segment.duration)
-    }
-
-    /// Which part of its segment this is, from zero; None: it is none.
-    pub fn index(&self) -> Option<u32> {
-        match self.piece {
-            Piece::Part { index, .. } | Piece::Hinted { index } => Some(index),
-            Piece::Whole | Piece::Absorbed => None,
-        }
-    }
-
-    pub fn is_hinted(&self) -> bool {
-        matches!(self.piece, Piece::Hinted { .. })
-    }
-
-    /// There is media to be had.
-    pub fn is_playable(&self) -> bool {
-        !self.segment.gap && self.piece != Piece::Absorbed
-    }
-
-    /// Playback can begin here, as far as the playlist tells: segments begin with key frames.
-    pub fn is_independent(&self) -> bool {
-        match self.piece {
-            Piece::Whole | Piece::Part { independent: true, .. } => true,
-            _ => self.index() == Some(0),
-        }
-    }
-}
 
 /// What a reload has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,6 +212,14 @@ impl Timeline {
     /// Parts are played.
     pub fn is_in_parts(&self) -> bool {
         self.parts.is_some()
+    }
+
+    /// Playback can begin with any of the newest parts, and so with the next one.
+    pub fn begins_with_any_part(&self) -> bool {
+        const NEWEST: usize = 16;
+        let newest = self.segments().iter().rev().filter(|placed| !placed.is_hinted()).take(NEWEST);
+        let mut parts = newest.filter(|placed| placed.index().is_some()).peekable();
+        parts.peek().is_some() && parts.all(PlacedSegment::is_independent)
     }
 
     /// Puts whole segments in the place of those in parts that are not listed as such any more; `may` says for the

@@ -15,7 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
 
-/// A directory of streams of so many seconds: `fmp4/` and `ts/` with picture and sound, `video/` and `audio/` apart.
+/// A directory of streams of so many seconds: `fmp4/`, `rich/` and `ts/` with picture and sound, `video/` and `audio/` apart.
 /// Each file is a part.
 fn streams(seconds: u64) -> PathBuf {
     /// One thread makes them.
@@ -25,6 +25,7 @@ fn streams(seconds: u64) -> PathBuf {
     let fmp4 = ["-hls_segment_type", "fmp4", "-hls_segment_filename", "%d.m4s"];
     for (name, options) in [
         ("fmp4", [&["-map", "0:v", "-map", "1:a"][..], &fmp4].concat()),
+        ("rich", [&["-map", "0:v", "-map", "1:a", "-crf", "15"][..], &fmp4].concat()),
         ("ts", [&["-map", "0:v", "-map", "1:a"][..], &["-hls_segment_filename", "%d.ts"]].concat()),
         ("video", [&["-map", "0:v"][..], &fmp4].concat()),
         ("audio", [&["-map", "1:a"][..], &fmp4].concat()),
@@ -333,20 +334,25 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
     status(404)
 }
 
-/// The multivariant playlist of all streams: the last is the sound of the others.
+/// The multivariant playlist of all streams, each a variant that is richer than the last, but for the sound of all others.
 fn master(site: &Site, path: &str) -> Response<Body> {
     if path != "/all.m3u8" {
         return status(404);
     }
-    let mut text =
-        "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,\
-                    URI=\"audio/live.m3u8\"\n"
-            .to_owned();
-    for stream in site.streams.iter().filter(|stream| stream.name != "audio") {
-        text += &format!(
-            "#EXT-X-STREAM-INF:BANDWIDTH=300000,CODECS=\"avc1.64000d,mp4a.40.2\",RESOLUTION=320x180,AUDIO=\"a\"\n{}/live.m3u8\n",
-            stream.name
-        );
+    let has_sound = site.streams.iter().any(|stream| stream.name == "audio");
+    let (mut text, group) = match has_sound {
+        true => (
+            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,\
+             URI=\"audio/live.m3u8\"\n"
+                .to_owned(),
+            ",AUDIO=\"a\"",
+        ),
+        false => ("#EXTM3U\n".to_owned(), ""),
+    };
+    for (n, stream) in site.streams.iter().filter(|stream| stream.name != "audio").enumerate() {
+        let (name, bandwidth) = (&stream.name, (n + 1) * 400_000);
+        text += &format!("#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS=\"avc1.64000d,mp4a.40.2\",");
+        text += &format!("RESOLUTION=320x180{group}\n{name}/live.m3u8\n");
     }
     Response::new(Body::from(text))
 }

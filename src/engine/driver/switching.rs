@@ -287,6 +287,12 @@ impl Driver {
                     self.switching.detour = Some(gap);
                 }
             }
+            // Between two key frames parts meet nowhere; later they may.
+            (Err(SessionError::Unsupported(error)), Why::Line(_)) if self.is_in_parts() => {
+                log::info!(target: "p2phls-engine", "the other variant cannot follow now: {error}");
+                let playing = self.tracks.main.stream.as_ref().and_then(|stream| stream.index);
+                self.switching.give_up(Instant::now(), playing);
+            }
             (Err(error), Why::Line(_)) => {
                 log::warn!(target: "p2phls-engine", "the other variant cannot follow: {error}");
                 self.refuse(index);
@@ -298,6 +304,10 @@ impl Driver {
                 self.switching.give_up(Instant::now(), playing);
             }
         }
+    }
+
+    fn is_in_parts(&self) -> bool {
+        self.tracks.main.stream.as_ref().is_some_and(|stream| stream.timeline.is_in_parts())
     }
 
     /// Begins the stream that is to follow, and says where.

@@ -10,11 +10,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::manifest::timeline::{Piece, PlacedSegment};
+use super::placed::{Piece, PlacedSegment};
 use crate::manifest::{HintKind, MAX_SEGMENTS, MediaPlaylist, OpenSegment, Part, Segment};
 
-/// A segment of more parts is played whole: names of parts have room for so many.
-pub const MAX_PARTS: usize = 64;
+/// Names of parts have room for so many of a segment; where there may be more, segments are played whole.
+pub(super) const MAX_PARTS: usize = 64;
 
 /// Segments and parts in the order in which they are played.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,9 @@ pub(super) struct PartLine {
 pub(super) fn are_played(playlist: &MediaPlaylist) -> bool {
     let server = &playlist.server_control;
     !playlist.ended
-        && playlist.part_target.is_some_and(|target| !target.is_zero())
+        && playlist.part_target.is_some_and(|part| {
+            !part.is_zero() && part.saturating_mul(MAX_PARTS as u32) >= playlist.target_duration
+        })
         && server.can_block_reload
         && server.part_hold_back.is_some()
         // Others have no room for names.
@@ -218,6 +220,8 @@ impl PartLine {
 
     /// Gives the end of what has been put at the end.
     fn push(&mut self, start: Duration, piece: Piece, segment: Segment) -> Duration {
+        // Of a segment that has never been listed whole nobody knows where it ends.
+        let start = self.entries.back().map_or(start, |last| start.max(last.end()));
         let placed = PlacedSegment { number: self.next, start, piece, segment };
         let end = placed.end();
         self.next += 1;
