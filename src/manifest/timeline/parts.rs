@@ -63,6 +63,9 @@ impl PartLine {
                 self.entries.pop_front();
             }
         }
+        if segments.iter().any(|whole| self.is_misplaced(whole)) {
+            self.clear();
+        }
         let oldest = self.entries.front().map(|entry| entry.segment.sequence);
         for whole in
             segments.iter().filter(|whole| oldest.is_none_or(|oldest| whole.segment.sequence >= oldest))
@@ -80,6 +83,14 @@ impl PartLine {
         while self.entries.len() > MAX_SEGMENTS {
             self.entries.pop_front();
         }
+    }
+
+    /// A segment has been placed elsewhere when all that was known of it was parts: the server has gone back, or has
+    /// never listed one whole that was in progress.
+    fn is_misplaced(&self, whole: &PlacedSegment) -> bool {
+        let known = self.of(whole.segment.sequence);
+        let first = self.entries.get(known.start).filter(|_| !known.is_empty());
+        first.is_some_and(|first| first.is_beginning() && first.start != whole.start)
     }
 
     /// A segment that is listed whole.

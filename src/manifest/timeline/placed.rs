@@ -54,6 +54,11 @@ impl PlacedSegment {
         matches!(self.piece, Piece::Hinted { .. })
     }
 
+    /// A segment of the playlist begins with it.
+    pub fn is_beginning(&self) -> bool {
+        self.piece == Piece::Whole || self.index() == Some(0)
+    }
+
     /// There is media to be had.
     pub fn is_playable(&self) -> bool {
         !self.segment.gap && self.piece != Piece::Absorbed
@@ -62,8 +67,8 @@ impl PlacedSegment {
     /// Playback can begin here, as far as the playlist tells: segments begin with key frames.
     pub fn is_independent(&self) -> bool {
         match self.piece {
-            Piece::Whole | Piece::Part { independent: true, .. } => true,
-            _ => self.index() == Some(0),
+            Piece::Part { independent: true, .. } => true,
+            _ => self.is_beginning(),
         }
     }
 }
