@@ -63,7 +63,7 @@ impl PartLine {
                 self.entries.pop_front();
             }
         }
-        if segments.iter().any(|whole| self.is_misplaced(whole)) {
+        if segments.iter().any(|whole| self.is_misplaced(whole)) || self.goes_back(segments, end) {
             self.clear();
         }
         let oldest = self.entries.front().map(|entry| entry.segment.sequence);
@@ -91,6 +91,13 @@ impl PartLine {
         let known = self.of(whole.segment.sequence);
         let first = self.entries.get(known.start).filter(|_| !known.is_empty());
         first.is_some_and(|first| first.is_beginning() && first.start != whole.start)
+    }
+
+    /// What was in progress stands where a segment before it has turned out to be.
+    fn goes_back(&self, segments: &VecDeque<PlacedSegment>, end: Duration) -> bool {
+        let beyond =
+            segments.back().and_then(|newest| self.entries.get(self.of(newest.segment.sequence).end));
+        beyond.is_some_and(|beyond| beyond.start < end)
     }
 
     /// A segment that is listed whole.
