@@ -118,6 +118,7 @@ impl Director {
                 gst::debug!(CAT, obj = element, "Duration is now {duration:?}");
                 self.post(|element| gst::message::DurationChanged::builder().src(element).build());
             }
+            Event::FellBehind(position) => self.run.catch_up(position),
             Event::SessionData(data) => {
                 data.iter().for_each(|data| self.tell(metadata::session_data(data)));
             }

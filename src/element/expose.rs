@@ -76,6 +76,7 @@ pub fn expose(run: &Arc<Run>, infos: Vec<TrackInfo>, captions: &[Captions]) -> R
     let shown = show(run, &element, infos)?;
     let main = shown.first().and_then(|main| main.probed.as_ref()).ok_or(ExposeError::NoTracks)?;
     let start = main.position().ok_or(ExposeError::NoTracks)?;
+    let start = run.session().and_then(|session| session.begin()).map_or(start, |begin| begin.max(start));
     let timeline = run
         .segment()
         .unwrap_or_else(|| run.timeline.begin(clock_time(start), run.duration().map(clock_time)));

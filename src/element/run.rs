@@ -241,6 +241,13 @@ impl Run {
         true
     }
 
+    /// Leaves out what there is before `position`. Nothing is to be done before the tracks stream.
+    pub fn catch_up(self: &Arc<Self>, position: Duration) {
+        if self.seeks.lock().unwrap().streaming {
+            self.seek(Seek::forward(position));
+        }
+    }
+
     /// Lets the session fetch from where a seek goes before there is anything to flush.
     fn announce(&self, seek: &Seek) {
         if let (Some(session), Some(position)) = (self.session(), seek.absolute()) {

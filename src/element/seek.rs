@@ -82,6 +82,16 @@ impl Target {
 }
 
 impl Seek {
+    /// The element's own wish to go on at `position`.
+    pub fn forward(position: Duration) -> Self {
+        Self {
+            seqnum: gst::Seqnum::next(),
+            flags: gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE,
+            start: Target::At(clock_time(position)),
+            stop: Target::Keep,
+        }
+    }
+
     /// The position to go to; `end` is where the presentation ends and `now` what is being shown.
     pub fn target(&self, end: Option<Duration>, now: Duration) -> Duration {
         self.start.resolve(end).map_or(now, Duration::from)

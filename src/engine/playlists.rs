@@ -11,7 +11,8 @@ use super::follower::FollowerEvent;
 use super::stream::StreamId;
 use super::{SessionError, TrackKind, resource};
 use crate::manifest::{
-    Answer, Asked, Load, MAX_BYTES, ManifestError, MediaPlaylist, Now, Presentation, Source, Variant,
+    Answer, Asked, Directives, Load, MAX_BYTES, ManifestError, MediaPlaylist, Now, Presentation, Source,
+    Variant,
 };
 use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{HttpClient, Part, Request};
@@ -80,7 +81,7 @@ impl Loader {
             loads += 1;
         }
         let Some(presentation) = source.presentation() else {
-            let media = Media { begun, ..self.media(&source, &from).await? };
+            let media = Media { begun, ..self.media(&source, &from, Directives::default()).await? };
             return Ok(Opened { url: from, source, presentation: None, media });
         };
         let none = || SessionError::Format(format!("{from}: there is no variant in it to play"));
@@ -88,7 +89,7 @@ impl Loader {
         for index in
             choose(&presentation.variants).iter().flat_map(|first| near(&presentation.variants, *first))
         {
-            match self.variant(&source, &presentation, index).await {
+            match self.variant(&source, &presentation, index, Directives::default()).await {
                 Ok(media) => {
                     return Ok(Opened { url: from, source, presentation: Some(presentation), media });
                 }
@@ -107,22 +108,32 @@ impl Loader {
         source: &Source,
         presentation: &Presentation,
         index: usize,
+        join: Directives,
     ) -> Result<Media, SessionError> {
-        let media = self.media(source, &presentation.variants[index].url).await?;
+        let media = self.media(source, &presentation.variants[index].url, join).await?;
         Ok(Media { variant: Some(index), ..media })
     }
 
     /// Loads the media playlist that has this address in its presentation, be it that of a variant or
-    /// of a rendition.
-    pub async fn media(&self, source: &Source, url: &Url) -> Result<Media, SessionError> {
+    /// of a rendition. It is asked for with what `join` asks, where it is a playlist of its own.
+    pub async fn media(&self, source: &Source, url: &Url, join: Directives) -> Result<Media, SessionError> {
         let begun = Instant::now();
         for _ in 0..MAX_LOADS {
             let asked = source.playlist(url, now()).map_err(|error| unreadable(url, error))?;
             let playlist = match asked {
                 Asked::Ready(playlist) => Some(*playlist),
-                Asked::Load(load) => self.carry_out(source, *load).await?,
+                Asked::Load(load) => {
+                    let mut load = *load;
+                    if join != Directives::default() {
+                        load.url = join.apply(&load.url);
+                    }
+                    self.carry_out(source, load).await?
+                }
             };
-            if let Some(playlist) = playlist {
+            if let Some(mut playlist) = playlist {
+                if join != Directives::default() {
+                    playlist.url = Directives::default().apply(&playlist.url);
+                }
                 return Ok(Media { variant: None, playlist, begun });
             }
         }

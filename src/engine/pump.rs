@@ -14,8 +14,7 @@ use super::store::Store;
 use crate::container::Kind;
 use crate::container::decrypt::{DecryptError, Decryptor};
 use crate::container::emsg;
-use crate::manifest::dash::EventMessage;
-use crate::manifest::{Init, Key, PlacedSegment, Timeline};
+use crate::manifest::{EventMessage, Init, Key, Piece, PlacedSegment, Timeline};
 use crate::swarm::SegmentId;
 
 /// What the pump needs or has done.
@@ -183,7 +182,7 @@ impl Pump {
     pub fn restart(&mut self, timeline: &Timeline) {
         self.inits.clear();
         self.last = None;
-        let first = timeline.at(timeline.start_position()).or(timeline.segments().front());
+        let first = timeline.entry_at(timeline.start_position()).or(timeline.segments().front());
         if let Some(first) = first.filter(|_| self.cursor.is_some()) {
             self.move_to(first.number);
             self.discontinuity = true;
@@ -257,6 +256,11 @@ impl Pump {
     ) -> Option<Step> {
         let cursor = self.cursor?;
         let Some(segment) = timeline.get(cursor) else { return self.beyond(timeline, cursor) };
+        if segment.piece == Piece::Absorbed {
+            // The whole segment has gone out.
+            self.move_to(cursor + 1);
+            return Some(Step::Cursor(SegmentId(cursor + 1)));
+        }
         if segment.segment.gap && !self.started {
             self.skip();
             return Some(Step::Skipped(1));
@@ -340,7 +344,7 @@ impl Pump {
         let (first, last) = (timeline.segments().front()?.number, timeline.segments().back()?.number);
         if cursor < first || cursor > last + 1 {
             // Live has gone on without us, or the origin has begun anew.
-            let number = timeline.at(timeline.start_position()).map_or(first, |s| s.number);
+            let number = timeline.entry_at(timeline.start_position()).map_or(first, |s| s.number);
             self.move_to(number);
             self.discontinuity = true;
             return Some(Step::Skipped(number.saturating_sub(cursor).max(0) as u64));

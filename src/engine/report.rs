@@ -21,6 +21,8 @@ pub struct Stats {
     pub buffer_level: Duration,
     /// From the session's start to the first byte handed downstream.
     pub startup_time: Option<Duration>,
+    /// How far playback is behind what the publisher is making; None where it is not live or nothing is shown yet.
+    pub live_latency: Option<Duration>,
     /// Estimated HTTP throughput, bits/s; 0 while unknown.
     pub http_rate: u64,
     /// Segment bytes held at present, for playback and for peers.

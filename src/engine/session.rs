@@ -3,7 +3,7 @@
 //! One presentation being played, as the element sees it.
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -51,6 +51,8 @@ pub enum Event {
     DurationChanged(Option<Duration>),
     /// EXT-X-SESSION-DATA. Sent once.
     SessionData(Vec<SessionData>),
+    /// Playback near the live edge has fallen behind; what there is from this position on is here.
+    FellBehind(Duration),
     /// Date ranges that are new or have changed, each with its start on the timeline where that is known.
     DateRanges(Vec<(DateRange, Option<Duration>)>),
     /// Events of the manifest or of the media that are new, each with its start on the timeline where that is known.
@@ -84,6 +86,8 @@ pub(super) struct Snapshot {
     /// The duration has been told.
     pub known: bool,
     pub live: bool,
+    /// Where playback close to the live edge was to begin, and when that was settled.
+    pub begin: Option<(Duration, Instant)>,
     pub stats: Stats,
 }
 
@@ -150,6 +154,12 @@ impl Session {
     /// The range that can be sought now: for live, the playlist's window.
     pub fn seekable(&self) -> Option<(Duration, Duration)> {
         self.shared.lock().window
+    }
+
+    /// What is to be shown first now, where that is not the start of what goes out first: playback close to the live
+    /// edge begins within a segment, and while it is made ready time goes on.
+    pub fn begin(&self) -> Option<Duration> {
+        self.shared.lock().begin.map(|(position, settled)| position.saturating_add(settled.elapsed()))
     }
 
     /// None for live, and before the presentation is known.

@@ -28,6 +28,7 @@ mod steering;
 mod timed_event;
 mod timeline;
 
+pub use dash::{EventMessage, MPD_EVENTS};
 pub use date_range::{Asset, Cue, DateRange, Interstitial};
 pub use error::ManifestError;
 pub use feed::{Feed, FeedError, News, Next};
@@ -42,7 +43,7 @@ pub use presentation::{
 pub use source::{Asked, Source};
 pub use steering::{PathwayClone, Replacement, SteeringError, SteeringManifest};
 pub use timed_event::{InbandEvents, TimedEvent};
-pub use timeline::{Change, PlacedSegment, Timeline, TimelineError};
+pub use timeline::{Change, Piece, PlacedSegment, Timeline, TimelineError};
 
 /// Most bytes of a playlist that are read: ten times what a day of 2 s segments takes.
 pub const MAX_BYTES: usize = 8 << 20;

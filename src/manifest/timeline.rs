@@ -2,33 +2,21 @@
 
 //! Where the segments of a media playlist are on the presentation's timeline, across reloads.
 
+mod parts;
+mod placed;
 mod position;
 
 use std::collections::VecDeque;
 use std::time::Duration;
+
+use parts::PartLine;
+pub use placed::{Piece, PlacedSegment};
 
 use super::{Edge, MAX_SEGMENTS, MediaPlaylist, OpenSegment, PlaylistType, Segment};
 
 /// Shortest wait between two loads of a playlist, whatever it says: a target duration of zero must
 /// not make a player hammer the server.
 const MIN_RELOAD_DELAY: Duration = Duration::from_millis(500);
-
-/// A segment in its place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlacedSegment {
-    /// The segment's number in its swarm, which p2p-media-loader calls `externalId`.
-    pub number: i64,
-    /// Position on the presentation's timeline.
-    pub start: Duration,
-    pub segment: Segment,
-}
-
-impl PlacedSegment {
-    /// Position where the next segment starts.
-    pub fn end(&self) -> Duration {
-        self.start.saturating_add(self.segment.duration)
-    }
-}
 
 /// What a reload has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +25,8 @@ pub enum Change {
     Unchanged,
     /// So many segments at the end.
     Appended(usize),
+    /// No new segment, but parts, which are played.
+    Parts,
     /// Segments were missed: the new ones do not follow those known, and their place on the
     /// timeline is an estimate.
     Jumped {
@@ -68,6 +58,8 @@ pub struct Timeline {
     ended: bool,
     /// The last load without its segments.
     latest: MediaPlaylist,
+    /// The same in parts near the live edge, where parts are played. Numbers are of this list then, one by one.
+    parts: Option<PartLine>,
 }
 
 /// How segments get their numbers. Browsers decide it when they first see the presentation, and
@@ -117,11 +109,13 @@ impl Timeline {
             end: start,
             numbering,
             ended: playlist.ended,
+            parts: parts::are_played(&playlist).then(PartLine::default),
             latest: playlist,
         };
         for segment in segments {
             timeline.append(segment);
         }
+        timeline.follow_parts();
         timeline
     }
 
@@ -129,6 +123,17 @@ impl Timeline {
     ///
     /// A copy older than the last one, as a CDN's caches give, changes nothing.
     pub fn update(&mut self, playlist: MediaPlaylist) -> Result<Change, TimelineError> {
+        let before = self.edge();
+        let change = self.take(playlist)?;
+        if let (Change::Jumped { .. } | Change::Restarted, Some(parts)) = (change, &mut self.parts) {
+            parts.clear();
+        }
+        self.follow_parts();
+        let is_new = change == Change::Unchanged && self.parts.is_some() && self.edge() != before;
+        Ok(if is_new { Change::Parts } else { change })
+    }
+
+    fn take(&mut self, playlist: MediaPlaylist) -> Result<Change, TimelineError> {
         let Some(first) = playlist.segments.first() else {
             // A live playlist may be empty before its first segment.
             return if self.segments.is_empty() {
@@ -169,26 +174,66 @@ impl Timeline {
         Ok(self.extend(playlist, newest))
     }
 
-    /// The segments that can be played now, in order.
+    /// The segments that can be played now, in order; parts where these are played.
     pub fn segments(&self) -> &VecDeque<PlacedSegment> {
-        &self.segments
+        self.parts.as_ref().map_or(&self.segments, |parts| &parts.entries)
     }
 
-    /// The segment with `number` in the swarm.
+    /// The segment with `number`.
     pub fn get(&self, number: i64) -> Option<&PlacedSegment> {
-        let index = number.checked_sub(self.segments.front()?.number)?;
-        self.segments.get(usize::try_from(index).ok()?)
+        let index = number.checked_sub(self.segments().front()?.number)?;
+        self.segments().get(usize::try_from(index).ok()?)
     }
 
     /// The segment that holds `position`.
     pub fn at(&self, position: Duration) -> Option<&PlacedSegment> {
-        let after = self.segments.partition_point(|placed| placed.start <= position);
-        self.segments.get(after.checked_sub(1)?).filter(|placed| position < placed.end())
+        let after = self.segments().partition_point(|placed| placed.start <= position);
+        self.segments().get(after.checked_sub(1)?).filter(|placed| position < placed.end())
+    }
+
+    /// The segment to begin with for what is shown at `position`: of parts the nearest one that has a key frame at its
+    /// start.
+    pub fn entry_at(&self, position: Duration) -> Option<&PlacedSegment> {
+        let mut entry = self.at(position)?;
+        while !entry.is_independent()
+            && let Some(before) = entry.number.checked_sub(1).and_then(|number| self.get(number))
+        {
+            entry = before;
+        }
+        Some(entry)
     }
 
     /// Start of the first segment and end of the last; both the same while there is none.
     pub fn window(&self) -> (Duration, Duration) {
-        (self.segments.front().map_or(self.end, |placed| placed.start), self.end)
+        let end = self.parts.as_ref().and_then(PartLine::end).unwrap_or(self.end);
+        (self.segments().front().map_or(self.end, |placed| placed.start), end)
+    }
+
+    /// Parts are played.
+    pub fn is_in_parts(&self) -> bool {
+        self.parts.is_some()
+    }
+
+    /// Playback can begin with any of the newest parts, and so with the next one.
+    pub fn begins_with_any_part(&self) -> bool {
+        const NEWEST: usize = 16;
+        let newest = self.segments().iter().rev().filter(|placed| !placed.is_hinted()).take(NEWEST);
+        let mut parts = newest.filter(|placed| placed.index().is_some()).peekable();
+        parts.peek().is_some() && parts.all(PlacedSegment::is_independent)
+    }
+
+    /// Puts whole segments in the place of those in parts that are not listed as such any more; `may` says for the
+    /// numbers of the parts of one whether it shall be so.
+    pub fn fold(&mut self, may: impl Fn(std::ops::Range<i64>) -> bool) {
+        if let Some(parts) = &mut self.parts {
+            parts.fold(&self.segments, may);
+        }
+    }
+
+    fn follow_parts(&mut self) {
+        if let Some(parts) = &mut self.parts {
+            parts.follow(&self.segments, self.end, &self.latest);
+        }
     }
 
     /// Whether more segments may come.
@@ -204,6 +249,12 @@ impl Timeline {
     /// EXT-X-TARGETDURATION of the last load.
     pub fn target_duration(&self) -> Duration {
         self.latest.target_duration
+    }
+
+    /// The most that one of [`Self::segments`] takes near the live edge: a part where parts are played.
+    pub fn piece_duration(&self) -> Duration {
+        let part = self.latest.part_target.filter(|_| self.is_in_parts());
+        part.unwrap_or(self.latest.target_duration)
     }
 
     /// The last load, without its segments: what the server can do, hints, reports, date ranges.
@@ -268,7 +319,7 @@ impl Timeline {
             Numbering::Sequence => segment.sequence,
             Numbering::Index => self.segments.back().map_or(0, |last| last.number + 1),
         };
-        let placed = PlacedSegment { number, start: self.end, segment };
+        let placed = PlacedSegment { number, start: self.end, piece: Piece::Whole, segment };
         self.end = placed.end();
         self.segments.push_back(placed);
         if self.segments.len() > MAX_SEGMENTS {
@@ -331,7 +382,8 @@ impl Timeline {
 
     /// How long `count` segments take, going by those known.
     fn estimate(&self, count: u64) -> Duration {
-        let (start, end) = self.window();
+        let start = self.segments.front().map_or(self.end, |placed| placed.start);
+        let end = self.end;
         let mean = match u32::try_from(self.segments.len()) {
             Ok(known @ 1..) => (end - start) / known,
             _ => self.latest.target_duration,

@@ -64,15 +64,19 @@ pub fn meet_at(ours: &Timeline, theirs: &Timeline, number: i64) -> Option<Meetin
         None if ours.segments().back()?.number + 1 == number && ours.is_live() => ours.window().1,
         None => return None,
     };
+    // Of a part that is not there yet the parts before it tell.
+    let may_begin = !theirs.is_in_parts() || theirs.begins_with_any_part();
     let same = |place: Duration| place.abs_diff(start) <= SAME_TIME;
     let Some(their) = theirs.at(start.saturating_add(SAME_TIME)).filter(|placed| same(placed.start)) else {
         // Theirs is not listed either yet.
         let last = theirs.segments().back()?;
-        let follows = our.is_none() && same(last.end());
+        let follows = our.is_none() && same(last.end()) && may_begin;
         return follows.then_some(Meeting { last: number - 1, first: last.number + 1 });
     };
     let packed_alike = our.is_none_or(|our| our.segment.init.is_some() == their.segment.init.is_some());
-    (packed_alike && !their.segment.gap).then_some(Meeting { last: number - 1, first: their.number })
+    let may_begin = their.is_independent() || their.is_hinted() && may_begin;
+    (packed_alike && !their.segment.gap && may_begin)
+        .then_some(Meeting { last: number - 1, first: their.number })
 }
 
 /// The first of our segments from `from` on that the publisher does not have, and that begins before `until`.

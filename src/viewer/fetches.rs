@@ -48,7 +48,9 @@ impl Viewer {
         let Some(work) = &mut holding.http else { return false };
         work.next = offset;
         work.first_byte = Some(now);
-        self.http.record_latency(now.saturating_duration_since(work.started));
+        if !work.early {
+            self.http.record_latency(now.saturating_duration_since(work.started));
+        }
         let Some(total) = total else { return true };
         if holding.total_trusted && holding.total != Some(total) && holding.have > 0 {
             // The origin has put something else in its place: begin anew rather than join the two.

@@ -26,6 +26,8 @@ pub struct HttpFetch {
     pub received: u64,
     /// Some of them were new.
     pub useful: bool,
+    /// It was made before the segment was there, so how long it takes to be answered says nothing.
+    pub early: bool,
 }
 
 /// A transfer from a peer under way.
@@ -148,6 +150,12 @@ impl Holding {
             reported: false,
             trace: Trace::default(),
         }
+    }
+
+    /// What could not be had may be had now.
+    pub fn renew(&mut self) {
+        (self.given_up, self.not_before) = (None, None);
+        (self.reported, self.failures) = (false, 0);
     }
 
     pub fn is_complete(&self) -> bool {

@@ -159,6 +159,8 @@ pub struct Viewer {
     dirty: bool,
     /// Bytes have come since the bound of the memory was last looked at.
     grown: bool,
+    /// What the publisher has announced and not listed yet: who asks for it waits for it.
+    announced_only: Option<SegmentId>,
     /// The newest segment that we fetched for the swarm because too few others did, and in which term.
     stepped_in: Option<(SegmentId, i64)>,
     wake: Option<Instant>,
@@ -198,6 +200,7 @@ impl Viewer {
             counters: Counters::default(),
             dirty: false,
             grown: false,
+            announced_only: None,
             stepped_in: None,
             wake: None,
             actions: VecDeque::new(),
@@ -215,6 +218,27 @@ impl Viewer {
         self.segments = segments;
         self.live = live;
         self.dirty = true;
+    }
+
+    /// These numbers name something else than before.
+    pub fn handle_replaced(&mut self, segments: &[SegmentId]) {
+        for segment in
+            segments.iter().filter(|segment| self.holdings.contains_key(segment)).copied().collect::<Vec<_>>()
+        {
+            self.evict(segment);
+        }
+        self.dirty |= !segments.is_empty();
+    }
+
+    /// Of the segments this one is not there yet: whoever asks the origin for it is answered when it is. What could not be
+    /// had early may be had once it is there.
+    pub fn handle_announced(&mut self, segment: Option<SegmentId>) {
+        let before = std::mem::replace(&mut self.announced_only, segment);
+        if let Some(holding) = before.filter(|_| before != segment).and_then(|id| self.holdings.get_mut(&id))
+        {
+            holding.renew();
+            self.dirty = true;
+        }
     }
 
     /// The output has come to `segment`: it and those after it are wanted.
@@ -239,11 +263,7 @@ impl Viewer {
             }
         }
         for (_, holding) in self.holdings.iter_mut() {
-            // A new start is a new chance.
-            holding.given_up = None;
-            holding.reported = false;
-            holding.failures = 0;
-            holding.not_before = None;
+            holding.renew();
         }
     }
 

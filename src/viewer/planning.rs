@@ -277,6 +277,7 @@ impl Viewer {
             last_progress: now,
             received: 0,
             useful: false,
+            early: self.announced_only == Some(spec.id),
         });
         self.note_step_in(spec, reason);
         match reason {

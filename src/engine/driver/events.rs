@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Driver;
 use crate::engine::{Event, TrackKind};
-use crate::manifest::dash::{EventMessage, MPD_EVENTS};
+use crate::manifest::{EventMessage, MPD_EVENTS};
 use crate::manifest::{DateRange, TimedEvent};
 use crate::swarm::SegmentId;
 

@@ -13,9 +13,11 @@
 //! | `outgoing` | what goes out next |
 //! | `events` | what the publisher tells of moments of the presentation |
 //! | `status` | playback's position and the statistics |
+//! | `latency` | how far that is behind the live edge |
 
 mod events;
 mod handover;
+mod latency;
 mod outgoing;
 mod presentation;
 mod renditions;
@@ -48,6 +50,7 @@ use crate::manifest::{DateRange, Init, Presentation, Source, TimedEvent, Variant
 use crate::net::http::{HttpClient, HttpConfig};
 use crate::net::{cmcd, tls};
 use crate::switcher::Line;
+use latency::Latency;
 use switching::Switching;
 use track::Track;
 
@@ -83,6 +86,9 @@ pub(super) struct Driver {
     listed_events: Arc<[TimedEvent]>,
     told: Told,
     stalls: StallMeter,
+    /// Playback went on when it was looked at last.
+    was_playing: bool,
+    latency: Latency,
     startup: Option<Duration>,
     /// What requests tell of playback.
     cmcd: Option<Arc<cmcd::Session>>,
@@ -196,6 +202,8 @@ impl Driver {
             listed_events: Arc::new([]),
             told: Told::default(),
             stalls: StallMeter::default(),
+            was_playing: false,
+            latency: Latency::default(),
             startup: None,
             cmcd: config.cmcd.map(|mode| cmcd::Session::new(mode, rand::random(), content_id(&config))),
             config,

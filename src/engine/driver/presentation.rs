@@ -2,6 +2,8 @@
 
 //! The presentation: loaded, reloaded, and where in it playback goes.
 
+use std::time::Instant;
+
 use url::Url;
 
 use super::track::{Followed, Track};
@@ -142,6 +144,7 @@ impl Driver {
     /// Lets the element see what there is to play.
     pub(super) fn share_timeline(&mut self) {
         let Some(stream) = &self.tracks.main.stream else { return };
+        self.latency.note(Instant::now(), &stream.timeline);
         let mut shared = self.shared.lock();
         let before = std::mem::replace(&mut shared.duration, stream.timeline.duration());
         shared.window = Some(stream.timeline.window());
@@ -163,8 +166,15 @@ impl Driver {
             return; // A live stream that has not begun.
         }
         let position = if generation == 0 { stream.timeline.start_position() } else { position };
+        let begins_at_edge = generation == 0 && stream.timeline.low_latency_start().is_some();
+        self.shared.lock().begin = begins_at_edge.then(|| (position, Instant::now()));
+        match generation {
+            0 => self.latency.begin(),
+            _ => self.latency.leave(),
+        }
         self.tracks.iter_mut().for_each(|track| track.go_to(position, generation));
         self.stalls.reset();
+        self.was_playing = false;
         self.hold_back();
         self.tell_cdn();
     }

@@ -17,7 +17,7 @@ use crate::engine::playlists::{Media, PlaylistEvent};
 use crate::engine::stream::{PlayedRendition, Stream};
 use crate::engine::tracks::{self, Alternative, Captions, Selection, TrackInfo};
 use crate::engine::{Event, SessionError, TrackKind};
-use crate::manifest::{Presentation, Rendition, Segment, Timeline, Variant};
+use crate::manifest::{Directives, Presentation, Rendition, RenditionReport, Segment, Timeline, Variant};
 use crate::switcher::meeting::Meeting;
 
 /// Who waits for subtitles is told so far ahead of playback that there are none.
@@ -106,10 +106,23 @@ impl Driver {
         self.provide_renditions(world);
     }
 
+    /// How far the other playlists are, as the one in play tells; empty where servers cannot hold answers back.
+    fn reports(&self) -> Vec<RenditionReport> {
+        let latest = self.tracks.main.stream.as_ref().map(|stream| stream.timeline.latest());
+        let latest = latest.filter(|latest| latest.server_control.can_block_reload);
+        latest.map_or_else(Vec::new, |latest| latest.rendition_reports.clone())
+    }
+
+    /// What to ask of the playlist of a variant to go to.
+    pub(super) fn joining(&self, url: &Url) -> Directives {
+        reported(&self.reports(), url)
+    }
+
     /// Has each track play what is wanted of it beside the variant in play.
     pub(super) fn provide_renditions(&mut self, world: &World) {
         let variant = self.tracks.main.stream.as_ref().and_then(|stream| stream.variant.clone());
         let (Some(presentation), Some(variant)) = (self.presentation.clone(), variant) else { return };
+        let reports = self.reports();
         for track in [&mut self.tracks.audio, &mut self.tracks.subtitles] {
             let wanted = track.choice.wanted.and_then(|index| track.choice.alternatives.get(index)).cloned();
             let Some(wanted) = wanted else {
@@ -138,8 +151,9 @@ impl Driver {
             track.choice.loading = Some(rendition);
             let (loader, events, kind) = (world.loader.clone(), self.senders.playlists.clone(), track.kind);
             let Some(source) = self.source.clone() else { return };
+            let join = reported(&reports, &url);
             tokio::spawn(async move {
-                let media = loader.media(&source, &url).await;
+                let media = loader.media(&source, &url, join).await;
                 // The session has ended when nobody listens.
                 let _ = events.send(PlaylistEvent::Rendition(kind, url, media.map(Box::new))).await;
             });
@@ -227,6 +241,13 @@ impl Driver {
             }
         }
     }
+}
+
+/// What to ask of the playlist at this address where one of these says how far it is: at least as much.
+fn reported(reports: &[RenditionReport], url: &Url) -> Directives {
+    let plain = |url: &Url| Directives::default().apply(url);
+    let report = reports.iter().find(|report| plain(&report.url) == plain(url));
+    report.map_or(Directives::default(), Directives::joining)
 }
 
 /// A rendition that can be played on the same pad as what is played now, going by what its playlist says.

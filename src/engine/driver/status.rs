@@ -25,9 +25,16 @@ impl Driver {
             let since_start = now.saturating_duration_since(self.started);
             let ended = self.tracks.main.pump.has_ended();
             let before = self.stalls.stalls;
-            self.stalls.update(since_start, position, playback.playing, self.out(), ended);
+            // An application that waits as it is asked to has paused by now.
+            let playing = playback.playing || self.was_playing;
+            self.stalls.update(since_start, position, playing, self.out(), ended);
             if self.stalls.stalls > before {
                 log::warn!(target: "p2phls-engine", "playback has run dry at {position:?}");
+                self.latency.run_dry();
+            }
+            self.was_playing = playback.playing;
+            if playback.playing {
+                self.hold_latency(now, position);
             }
         }
         for stream in self.streams_mut() {
@@ -51,6 +58,9 @@ impl Driver {
         let peers = self.tracks.iter().filter_map(|track| track.stream.as_ref());
         let peers = peers.flat_map(|stream| peers_of(stream, now)).collect();
         let Some(stream) = &self.tracks.main.stream else { return };
+        let is_shown = playback.is_some() && stream.timeline.is_live();
+        let latency =
+            self.latency.behind(now, position, stream.timeline.piece_duration()).filter(|_| is_shown);
         let mut shared = self.shared.lock();
         let stats = &mut shared.stats;
         stats.counters = counters;
@@ -60,6 +70,7 @@ impl Driver {
         stats.swarm_size = stream.swarm_size.unwrap_or(0);
         stats.buffer_level = buffered.saturating_sub(position);
         stats.startup_time = self.startup;
+        stats.live_latency = latency;
         stats.http_rate = stream.viewer.http_rate().map_or(stats.http_rate, |rate| (rate * 8.0) as u64);
         stats.memory = memory;
         stats.variant_uri = Url::to_string(&stream.playlist_url);

@@ -195,8 +195,9 @@ impl Driver {
         );
         self.switching.loading = Some((index, why));
         let (loader, events) = (world.loader.clone(), self.senders.playlists.clone());
+        let join = self.joining(&presentation.variants[index].url);
         tokio::spawn(async move {
-            let media = loader.variant(&source, &presentation, index).await;
+            let media = loader.variant(&source, &presentation, index, join).await;
             // The session has ended when nobody listens.
             let _ = events.send(PlaylistEvent::Variant(index, media.map(Box::new))).await;
         });
@@ -261,7 +262,7 @@ impl Driver {
         Some(Standing {
             buffered: self.buffered().saturating_sub(position),
             room: self.config.buffer_duration.min(end.saturating_sub(position)),
-            segment: stream.timeline.target_duration(),
+            segment: stream.timeline.piece_duration(),
             begun: stream.viewer.readable(number).0,
             requests: stream.requests(),
             http,
@@ -286,6 +287,12 @@ impl Driver {
                     self.switching.detour = Some(gap);
                 }
             }
+            // Between two key frames parts meet nowhere; later they may.
+            (Err(SessionError::Unsupported(error)), Why::Line(_)) if self.is_in_parts() => {
+                log::info!(target: "p2phls-engine", "the other variant cannot follow now: {error}");
+                let playing = self.tracks.main.stream.as_ref().and_then(|stream| stream.index);
+                self.switching.give_up(Instant::now(), playing);
+            }
             (Err(error), Why::Line(_)) => {
                 log::warn!(target: "p2phls-engine", "the other variant cannot follow: {error}");
                 self.refuse(index);
@@ -297,6 +304,10 @@ impl Driver {
                 self.switching.give_up(Instant::now(), playing);
             }
         }
+    }
+
+    fn is_in_parts(&self) -> bool {
+        self.tracks.main.stream.as_ref().is_some_and(|stream| stream.timeline.is_in_parts())
     }
 
     /// Begins the stream that is to follow, and says where.

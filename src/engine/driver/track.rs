@@ -3,7 +3,7 @@
 //! One track as it is played: the stream that its bytes come from, the one that comes after it, and what goes out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use url::Url;
 
@@ -128,7 +128,7 @@ impl Track {
             (Some(first), Some(last)) => (first, last),
             _ => return, // A live stream that has not begun: its first segment will do.
         };
-        let (number, start) = match timeline.at(position) {
+        let (number, start) = match timeline.entry_at(position) {
             Some(segment) => (segment.number, segment.start),
             None if position >= last.end() && !timeline.is_live() => (last.number + 1, last.end()),
             // Other tracks may be listed a little later than the main one.
@@ -138,7 +138,10 @@ impl Track {
             {
                 (last.number + 1, last.end())
             }
-            None if position >= last.end() => (last.number, last.start),
+            None if position >= last.end() => {
+                let last = timeline.entry_at(last.start).unwrap_or(last);
+                (last.number, last.start)
+            }
             None => (first.number, first.start),
         };
         self.pump.go_to(number, start, generation);
@@ -214,7 +217,12 @@ impl Track {
 
     /// A segment cannot be had. Live goes on without it, unless that becomes a habit.
     fn leave_out(&mut self, error: SessionError) -> Result<Pumped, SessionError> {
-        self.skips_in_a_row += 1;
+        let cursor = self.pump.cursor().map_or(0, |cursor| cursor.0);
+        let of = |number| self.stream.as_ref()?.timeline.get(number).map(|placed| placed.segment.sequence);
+        // Of the parts of a segment together one counts.
+        if self.skips_in_a_row == 0 || of(cursor) != of(cursor.saturating_sub(1)) {
+            self.skips_in_a_row += 1;
+        }
         let live = self.stream.as_ref().is_some_and(|stream| stream.timeline.is_live());
         if !live || self.skips_in_a_row > MAX_SKIPS_IN_A_ROW {
             return Err(error);
@@ -222,7 +230,7 @@ impl Track {
         self.skipped += 1;
         self.pump.skip();
         if let (Some(stream), Some(cursor)) = (&mut self.stream, self.pump.cursor()) {
-            stream.viewer.handle_cursor(Instant::now(), cursor);
+            stream.pass_on_to(cursor);
         }
         Ok(Pumped::LeftOut(error))
     }
@@ -237,7 +245,7 @@ impl Track {
                     stream.lost.clear();
                     self.pump.restart(&timeline);
                     if let Some(cursor) = self.pump.cursor() {
-                        stream.viewer.handle_cursor(Instant::now(), cursor);
+                        stream.pass_on_to(cursor);
                     }
                 }
                 stream.take_timeline(*timeline)?;

@@ -51,8 +51,14 @@ impl Stream {
                 self.viewer.handle_http_end(now, fetch);
             }
             FetchEvent::Failed { fetch, failure, error } => {
-                self.fetches.remove(&fetch);
+                let early = self.fetches.remove(&fetch).and_then(|fetch| fetch.early);
                 log::info!(target: "p2phls-net", "{error}");
+                if early.is_some() {
+                    // Nothing is known to be wrong with what is listed.
+                    self.hints_failed = true;
+                    self.viewer.handle_http_failure(now, fetch, FetchFailure::Failed);
+                    return self.tell_segments();
+                }
                 if let Some(segment) = self.viewer.segment_of(fetch) {
                     self.last_errors.insert(segment, error.into());
                     let newest =

@@ -7,12 +7,15 @@
 //! | --- | --- |
 //! | `fetching` | HTTP requests for segments |
 //! | `peers` | the swarm |
-//! | `names` | what segments are called there |
+//! | `names`, `part_names` | what segments are called there |
+//! | `parts` | the live edge in parts |
 //! | `checking` | segments that peers had a hand in |
 
 mod checking;
 mod fetching;
 mod names;
+mod part_names;
+mod parts;
 mod peers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -41,6 +44,7 @@ use crate::switcher::Line;
 use crate::switcher::meeting::Held;
 use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
 use names::Names;
+use parts::Early;
 
 /// Tells the streams of a session apart; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +69,10 @@ pub struct Stream {
     pub timeline: Timeline,
     /// Number of the last segment that is wanted, where another stream goes on after it.
     last: Option<i64>,
+    /// Number of the segment that goes out next or is going out.
+    cursor: Option<i64>,
+    /// The server has failed at what it had announced: it is asked for what it lists only.
+    hints_failed: bool,
     pub viewer: Viewer,
     pub store: Store,
     fetches: HashMap<FetchId, Fetch>,
@@ -97,6 +105,8 @@ struct Fetch {
     task: AbortHandle,
     /// The response has begun.
     answered: bool,
+    /// It was made before what it is for was listed.
+    early: Option<Early>,
 }
 
 /// Which variant or rendition a stream is.
@@ -148,6 +158,8 @@ impl Stream {
             kind: identity.kind,
             timeline: timeline.clone(),
             last: None,
+            cursor: None,
+            hints_failed: false,
             viewer: Viewer::new(viewer),
             store: Store::default(),
             fetches: HashMap::new(),
@@ -172,7 +184,7 @@ impl Stream {
     }
 
     /// Takes the first load of the playlist, or a reload.
-    pub fn take_timeline(&mut self, timeline: Timeline) -> Result<(), SessionError> {
+    pub fn take_timeline(&mut self, mut timeline: Timeline) -> Result<(), SessionError> {
         if let Some((placed, key)) =
             timeline.segments().iter().find_map(|placed| unsupported(placed, self.format))
         {
@@ -190,9 +202,12 @@ impl Stream {
         self.last_errors.retain(|segment, _| oldest.is_some_and(|oldest| *segment >= oldest));
         let early = self.said.iter().filter(|(_, said)| self.names.is_ahead(said));
         let early: Vec<PeerKey> = early.map(|(key, _)| *key).collect();
+        self.fold_parts(&mut timeline);
         self.names.update(&timeline);
-        self.timeline = timeline;
+        let before = std::mem::replace(&mut self.timeline, timeline);
+        self.replace_pieces(&before);
         self.tell_segments();
+        self.look_after_hints();
         early.into_iter().for_each(|key| self.hear_again(key));
         Ok(())
     }
@@ -212,7 +227,8 @@ impl Stream {
 
     fn tell_segments(&mut self) {
         let wanted = |placed: &&PlacedSegment| self.last.is_none_or(|last| placed.number <= last);
-        let specs = self.timeline.segments().iter().take_while(wanted).filter(|s| !s.segment.gap);
+        let specs = self.timeline.segments().iter().take_while(wanted);
+        let specs = specs.filter(|s| s.is_playable() && !(s.is_hinted() && self.hints_failed));
         let specs = specs.map(|s| SegmentSpec {
             id: SegmentId(s.number),
             start: s.start,
@@ -226,6 +242,12 @@ impl Stream {
     /// The output has come to this segment.
     pub fn come_to(&mut self, segment: SegmentId) {
         self.untried = self.servers;
+        self.pass_on_to(segment);
+    }
+
+    /// The same where it is not the server's merit.
+    pub fn pass_on_to(&mut self, segment: SegmentId) {
+        self.cursor = Some(segment.0);
         self.viewer.handle_cursor(Instant::now(), segment);
     }
 
@@ -237,16 +259,19 @@ impl Stream {
 
     /// What could not be had may be had now.
     pub fn try_again(&mut self, number: i64) {
+        self.cursor = Some(number);
         self.viewer.handle_seek(Instant::now(), SegmentId(number));
         self.lost.clear();
     }
 
     /// What HTTP is doing for it.
     pub fn line(&self) -> Line {
+        // What is asked for early waits for the publisher, not for the line.
+        let waiting = |fetch: &Fetch| fetch.early.is_none();
         match self.fetches.values().any(|fetch| fetch.answered) {
             true => Line::Receiving,
-            false if self.fetches.is_empty() => Line::Idle,
-            false => Line::Waiting,
+            false if self.fetches.values().any(waiting) => Line::Waiting,
+            false => Line::Idle,
         }
     }
 
@@ -281,9 +306,10 @@ impl Stream {
                 let target =
                     FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
                 log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
+                let early = placed.is_hinted().then(|| Early::new(&placed.segment.url));
                 let http = http.asking_for(self.object(placed));
                 let task = fetcher::spawn(http, self.id, fetch, target, offset, self.events.clone());
-                self.fetches.insert(fetch, Fetch { task, answered: false });
+                self.fetches.insert(fetch, Fetch { task, answered: false, early });
             }
             Action::CancelFetch { fetch } => {
                 if let Some(fetch) = self.fetches.remove(&fetch) {

@@ -10,11 +10,12 @@
 //!
 //! Of segments that share a name, the first has it; the others are neither given nor asked for. What
 //! peers say of segments that are not listed yet is taken by the time at which these will start, and
-//! looked at again when they are.
+//! looked at again when they are. Where parts are played see [`PartNames`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::part_names::PartNames;
 use crate::manifest::{PlacedSegment, Timeline};
 use crate::swarm::{Announcement, Command, Held, SegmentId, identity};
 
@@ -33,6 +34,8 @@ pub struct Names {
     /// The newest segment: number, start in seconds and duration in seconds.
     newest: Option<(i64, f64, f64)>,
     live: bool,
+    /// Where parts are played.
+    parts: Option<PartNames>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,9 @@ struct Name {
 impl Names {
     /// Takes the segments that are listed now.
     pub fn update(&mut self, timeline: &Timeline) {
+        if timeline.is_in_parts() {
+            return self.parts.get_or_insert_default().update(timeline);
+        }
         let segments = timeline.segments();
         let timed = segments.iter().filter_map(|placed| Some((placed, placed.segment.time?)));
         let Some(first) = segments.front().filter(|first| first.segment.time.is_some()) else {
@@ -86,17 +92,23 @@ impl Names {
 
     /// Names are not numbers.
     pub fn differ(&self) -> bool {
-        self.newest.is_some()
+        self.newest.is_some() || self.parts.is_some()
     }
 
     /// The name of a segment and that of the one after it, if that is as far away as this is long.
     pub fn of(&self, placed: &PlacedSegment) -> Option<(SegmentId, SegmentId)> {
+        if let Some(parts) = &self.parts {
+            return Some(parts.of(placed));
+        }
         let time = placed.segment.time?;
         let next = identity::number_at(time + placed.segment.duration.as_secs_f64() + ROUNDING);
         Some((SegmentId(identity::number_at(time)), SegmentId(next)))
     }
 
     fn name(&self, number: SegmentId) -> Option<SegmentId> {
+        if let Some(parts) = &self.parts {
+            return parts.name(number);
+        }
         let at = self.known.partition_point(|known| known.number < number.0);
         if let Some(known) = self.known.get(at) {
             return (known.number == number.0 && known.owned).then_some(SegmentId(known.name));
@@ -108,6 +120,9 @@ impl Names {
     }
 
     fn number(&self, name: SegmentId) -> Option<SegmentId> {
+        if let Some(parts) = &self.parts {
+            return parts.number(name);
+        }
         let at = self.known.partition_point(|known| known.name < name.0);
         let same = self.known.iter().skip(at).take_while(|known| known.name == name.0);
         if let Some(known) = same.into_iter().find(|known| known.owned) {
@@ -123,6 +138,9 @@ impl Names {
 
     /// Peers have spoken of segments that were not listed; they may be by now.
     pub fn is_ahead(&self, said: &Announcement) -> bool {
+        if let Some(parts) = &self.parts {
+            return parts.is_ahead(said);
+        }
         let newest = self.newest.map_or(i64::MAX, |(_, time, _)| identity::number_at(time));
         said.loaded.iter().chain(&said.http_loading).chain(&said.coming).any(|name| name.0 > newest)
     }
@@ -143,7 +161,12 @@ impl Names {
         }
         Some(match command {
             Command::Announcement(said) => {
-                let all = |ids: &[SegmentId]| ids.iter().filter_map(|id| of(*id)).collect();
+                let all = |ids: &[SegmentId]| {
+                    let mut all: Vec<SegmentId> = ids.iter().filter_map(|id| of(*id)).collect();
+                    // Things are looked up in it, and names of parts descend.
+                    all.sort_unstable();
+                    all
+                };
                 let held = said
                     .held
                     .iter()

@@ -95,6 +95,7 @@ impl Stream {
 
     /// Tells the viewer whether it may count on peers that are not there yet.
     pub fn watch_swarm(&mut self) {
+        self.look_after_hints();
         let waits = self.joined.is_some_and(|at| at.elapsed() < SWARM_PATIENCE);
         let alone = self.swarm_size.is_some_and(|size| size <= 1);
         self.viewer.handle_swarm_forming(waits && !alone);

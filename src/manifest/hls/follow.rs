@@ -12,8 +12,10 @@ use crate::manifest::feed::{FOREVER, FeedError, News, Next};
 use crate::manifest::load::What;
 use crate::manifest::{Answer, Change, Load, ManifestError, MediaPlaylist, Now, Timeline};
 
-/// What is asked of a server that offers it. Parts are not played yet.
-const WISHES: Wishes = Wishes { blocking: true, parts: false, deltas: true };
+/// What is asked of a server that offers it; parts where they are played.
+fn wishes(timeline: &Timeline) -> Wishes {
+    Wishes { blocking: true, parts: timeline.is_in_parts(), deltas: true }
+}
 
 /// A server that fails so often in a row is left for another, if there is one.
 const MAX_FAILURES: u32 = 2;
@@ -42,7 +44,7 @@ impl Follow {
         timeline: &Timeline,
     ) -> Self {
         let url = urls.first().unwrap_or(&first.url).clone();
-        let refresh = Refresh::new(url, WISHES, begun, timeline);
+        let refresh = Refresh::new(url, wishes(timeline), begun, timeline);
         Self { urls, imports, refresh, base: for_deltas(first), failures: 0, moved: false }
     }
 
@@ -104,7 +106,7 @@ impl Follow {
             return;
         }
         self.urls.rotate_left(1);
-        self.refresh = Refresh::new(self.urls[0].clone(), WISHES, now, timeline);
+        self.refresh = Refresh::new(self.urls[0].clone(), wishes(timeline), now, timeline);
         (self.moved, self.failures) = (true, 0);
     }
 }

@@ -13,8 +13,12 @@ impl Timeline {
     /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
     ///
     /// Live: at the start of a segment, no closer to the end than HOLD-BACK or three target
-    /// durations. Otherwise: at EXT-X-START or at the beginning.
+    /// durations; where parts are played, see [`Self::low_latency_start`]. Otherwise: at EXT-X-START
+    /// or at the beginning.
     pub fn start_position(&self) -> Duration {
+        if let Some(start) = self.low_latency_start() {
+            return start;
+        }
         let (start, end) = self.window();
         let asked = self.latest.start_offset.map(|offset| {
             // In range: a window is some 500 years at most.
@@ -32,8 +36,8 @@ impl Timeline {
         let hold_back = self.hold_back();
         let latest = end.saturating_sub(hold_back);
         let position = asked.map_or(latest, |asked| asked.min(latest));
-        let after = self.segments.partition_point(|placed| placed.start <= position);
-        after.checked_sub(1).map_or(start, |index| self.segments[index].start)
+        let after = self.segments().partition_point(|placed| placed.start <= position);
+        after.checked_sub(1).map_or(start, |index| self.segments()[index].start)
     }
 
     /// How far from the end of the last segment playback stays: HOLD-BACK, or three target
@@ -52,27 +56,15 @@ impl Timeline {
         Some(asked.map_or(part.saturating_mul(3), |asked| asked.max(part.saturating_mul(2))))
     }
 
-    /// Where live playback begins that takes parts: at the start of an independent part or of a
-    /// segment, no closer to the live edge than PART-HOLD-BACK. None: this is not live, or has no
-    /// parts.
+    /// Where live playback begins that takes parts: PART-HOLD-BACK from the live edge, or where a segment
+    /// begins if EXT-X-START says so. What is fetched begins with [`Self::entry_at`], an independent part or a
+    /// segment. None: this is not live, or has no parts that are played.
     pub fn low_latency_start(&self) -> Option<Duration> {
-        let latest = self.live_edge().saturating_sub(self.part_hold_back()?);
-        if !self.is_live() || self.latest.start_offset.is_some() {
+        if !self.is_live() || !self.is_in_parts() || self.latest.start_offset.is_some() {
             return None;
         }
-        let mut best = self.at(latest).map_or(self.window().0, |placed| placed.start);
-        let recent = self.segments.iter().rev().map(|placed| (placed.start, &placed.segment.parts));
-        let open = self.open().map(|(start, open)| (start, &open.parts));
-        for (start, parts) in open.into_iter().chain(recent).take_while(|(_, parts)| !parts.is_empty()) {
-            let mut position = start;
-            for part in parts {
-                if part.independent && position <= latest {
-                    best = best.max(position);
-                }
-                position = position.saturating_add(part.duration);
-            }
-        }
-        Some(best)
+        let latest = self.live_edge().saturating_sub(self.part_hold_back()?);
+        Some(latest.max(self.window().0))
     }
 
     /// Position of a moment of wall clock, since 1970-01-01 UTC: the place of a date range, say.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::*;
-use crate::manifest::{Part, ServerControl, StartOffset};
+use crate::manifest::{HintKind, Part, PreloadHint, ServerControl, StartOffset};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -212,7 +212,7 @@ fn other_renditions_share_the_origin() {
 fn open(sequence: i64, parts: usize) -> OpenSegment {
     let list = live(sequence, 1);
     let part = |index: usize| Part {
-        url: list.url.clone(),
+        url: list.url.join(&format!("{sequence}.{index}")).expect("a URL"),
         byte_range: None,
         duration: SECOND,
         independent: index.is_multiple_of(2),
@@ -264,26 +264,128 @@ fn parts_lead_beyond_the_last_segment() {
     assert_eq!(edge(&Timeline::new(with_parts(7, 0, 2))), (7, 2, 2));
 }
 
-#[test]
-fn low_latency_playback_begins_at_a_key_frame_near_the_edge() {
-    let start = |list: MediaPlaylist| Timeline::new(list).low_latency_start().map(|start| start.as_secs());
-    let held = |seconds: u32, list: MediaPlaylist| MediaPlaylist {
-        server_control: ServerControl { part_hold_back: Some(seconds * SECOND), ..ServerControl::default() },
-        ..list
+/// As [`with_parts`], from a server whose parts are played; the newest segment has its parts too.
+fn low_latency(first: i64, count: i64, parts: usize) -> MediaPlaylist {
+    let mut list = with_parts(first, count, parts);
+    list.server_control = ServerControl {
+        can_block_reload: true,
+        part_hold_back: Some(3 * SECOND),
+        ..ServerControl::default()
     };
-    // Parts at 24, 25, 26, 27; key frames at 24 and 26; three parts back from 28.
-    assert_eq!(start(with_parts(100, 4, 4)), Some(24));
-    assert_eq!(start(held(2, with_parts(100, 4, 4))), Some(26));
+    if let Some(newest) = list.segments.last_mut() {
+        newest.parts = open(newest.sequence, 6).parts;
+    }
+    list
+}
+
+#[test]
+fn low_latency_playback_begins_near_the_edge_and_fetches_from_a_key_frame() {
+    let start = |hold_back: u32, list: MediaPlaylist| {
+        let server_control =
+            ServerControl { part_hold_back: Some(hold_back * SECOND), ..list.server_control.clone() };
+        let timeline = Timeline::new(MediaPlaylist { server_control, ..list });
+        let start = timeline.low_latency_start()?;
+        assert_eq!(timeline.start_position(), start);
+        Some((start.as_secs(), timeline.entry_at(start)?.start.as_secs()))
+    };
+    // Parts from 18 on, the last of four beyond the whole segments ends at 28; key frames at every other.
+    assert_eq!(start(3, low_latency(100, 4, 4)), Some((25, 24)));
+    assert_eq!(start(2, low_latency(100, 4, 4)), Some((26, 26)));
     // Less than two parts is not believed.
-    assert_eq!(start(held(0, with_parts(100, 4, 4))), Some(26));
-    assert_eq!(start(held(5, with_parts(100, 4, 4))), Some(18));
-    assert_eq!(start(held(100, with_parts(100, 4, 4))), Some(0));
-    // The parts of whole segments are places to begin too.
-    let mut list = held(3, with_parts(100, 4, 1));
-    list.segments[3].parts = open(0, 6).parts;
-    assert_eq!(start(list), Some(22));
-    assert_eq!(start(live(100, 4)), None);
-    assert_eq!(start(MediaPlaylist { ended: true, ..with_parts(100, 4, 0) }), None);
+    assert_eq!(start(0, low_latency(100, 4, 4)), Some((26, 26)));
+    assert_eq!(start(5, low_latency(100, 4, 4)), Some((23, 22)));
+    assert_eq!(start(11, low_latency(100, 4, 4)), Some((17, 12)));
+    assert_eq!(start(100, low_latency(100, 4, 4)), Some((0, 0)));
+    // A server that cannot wait, or does not say how far away to stay, is played in whole segments.
+    assert_eq!(start(3, with_parts(100, 4, 4)), None);
+    assert_eq!(start(3, MediaPlaylist { ended: true, ..low_latency(100, 4, 0) }), None);
+}
+
+/// Media sequence number, index of the part and start in seconds.
+fn pieces(timeline: &Timeline) -> Vec<(i64, Option<u32>, u64)> {
+    let piece = |placed: &PlacedSegment| (placed.segment.sequence, placed.index(), placed.start.as_secs());
+    timeline.segments().iter().map(piece).collect()
+}
+
+fn assert_in_order(timeline: &Timeline) {
+    let entries = timeline.segments();
+    for (one, next) in entries.iter().zip(entries.iter().skip(1)) {
+        assert_eq!(one.number + 1, next.number);
+        assert!(one.end() <= next.start, "{one:?} {next:?}");
+    }
+}
+
+#[test]
+fn near_the_edge_each_part_is_a_segment_of_its_own() {
+    let mut timeline = Timeline::new(low_latency(100, 3, 1));
+    let parts = |sequence: i64, start: u64, range: std::ops::Range<u32>| {
+        range.map(move |index| (sequence, Some(index), start + u64::from(index)))
+    };
+    let older = [(100, None, 0), (101, None, 6)];
+    let expected: Vec<_> =
+        older.into_iter().chain(parts(102, 12, 0..6)).chain(parts(103, 18, 0..1)).collect();
+    assert_eq!(pieces(&timeline), expected);
+    let numbered = timeline.get(8).cloned().expect("the open segment's part");
+    // The same and two parts more, and then all of the segment and the next one's first.
+    assert_eq!(timeline.update(low_latency(100, 3, 3)), Ok(Change::Parts));
+    assert_eq!(timeline.update(low_latency(100, 3, 3)), Ok(Change::Unchanged));
+    assert_eq!(timeline.window(), (Duration::ZERO, 21 * SECOND));
+    assert_eq!(timeline.update(low_latency(101, 3, 1)), Ok(Change::Appended(1)));
+    let expected: Vec<_> = [(101, None, 6)]
+        .into_iter()
+        .chain(parts(102, 12, 0..6))
+        .chain(parts(103, 18, 0..6))
+        .chain(parts(104, 24, 0..1))
+        .collect();
+    assert_eq!(pieces(&timeline), expected);
+    assert_eq!(timeline.get(8), Some(&numbered), "what has a number keeps it");
+    assert_in_order(&timeline);
+}
+
+#[test]
+fn whole_segments_take_the_place_of_parts_that_are_not_listed_any_more() {
+    let mut timeline = Timeline::new(low_latency(100, 3, 0));
+    timeline.update(low_latency(100, 4, 0)).expect("it goes on");
+    // Those of 103 are still listed.
+    timeline.fold(|_| true);
+    let whole = timeline.at(13 * SECOND).expect("it is there");
+    assert_eq!((whole.number, whole.segment.url.path(), whole.piece), (2, "/102.ts", Piece::Whole));
+    assert_eq!((whole.start, whole.end()), (12 * SECOND, 18 * SECOND));
+    assert_eq!(timeline.at(18 * SECOND).and_then(PlacedSegment::index), Some(0));
+    assert!((3..8).all(|number| timeline.get(number).is_some_and(|placed| !placed.is_playable())));
+    assert_in_order(&timeline);
+    // Who is within them goes on with parts.
+    let mut timeline = Timeline::new(low_latency(100, 3, 0));
+    timeline.update(low_latency(100, 4, 0)).expect("it goes on");
+    timeline.fold(|numbers| !numbers.contains(&5));
+    assert_eq!(timeline.at(13 * SECOND).and_then(PlacedSegment::index), Some(1));
+}
+
+#[test]
+fn what_is_announced_has_a_place_before_it_is_there() {
+    let hinted = |list: MediaPlaylist, name: &str| {
+        let url = list.url.join(name).expect("a URL");
+        let hint = PreloadHint { kind: HintKind::Part, url, start: 0, length: None };
+        MediaPlaylist { preload_hints: vec![hint], ..list }
+    };
+    let mut timeline = Timeline::new(hinted(low_latency(100, 3, 2), "2"));
+    let last = |timeline: &Timeline| {
+        let last = timeline.segments().back().cloned().expect("it is not empty");
+        (last.number, last.piece, last.segment.sequence, last.start.as_secs())
+    };
+    assert_eq!(last(&timeline), (10, Piece::Hinted { index: 2 }, 103, 20));
+    assert_eq!((timeline.window().1, timeline.live_edge()), (20 * SECOND, 20 * SECOND));
+    // It comes, with another announced.
+    timeline.update(hinted(low_latency(100, 3, 3), "3")).expect("it goes on");
+    assert_eq!(timeline.get(10).and_then(PlacedSegment::index), Some(2));
+    assert_eq!(last(&timeline), (11, Piece::Hinted { index: 3 }, 103, 21));
+    // The segment ends with the part before.
+    timeline.update(hinted(low_latency(100, 4, 0), "next")).expect("it goes on");
+    assert_eq!(last(&timeline), (14, Piece::Hinted { index: 0 }, 104, 24));
+    timeline.update(low_latency(100, 4, 0)).expect("it goes on");
+    assert_eq!(last(&timeline).0, 13);
+    // What is listed already is no hint, nor is what a range goes on with.
+    assert!(!Timeline::new(hinted(low_latency(100, 3, 2), "103.1")).segments().back().unwrap().is_hinted());
 }
 
 #[test]
@@ -373,6 +475,33 @@ proptest! {
             prop_assert!(placed.windows(2).all(touch));
             prop_assert!(timeline.segments().len() <= 40);
             let _ = timeline.beside(make(list));
+        }
+    }
+
+    /// The same in parts, of which some are never seen, or again.
+    #[test]
+    fn any_reload_in_parts_is_survived(
+        lists in prop::collection::vec((90i64..110, 0i64..5, 0usize..8, any::<bool>()), 1..20),
+    ) {
+        let make = |(first, count, parts, hinted): (i64, i64, usize, bool)| {
+            let list = low_latency(first, count, parts);
+            let url = list.url.join("hint").expect("a URL");
+            let hint = PreloadHint { kind: HintKind::Part, url, start: 0, length: None };
+            MediaPlaylist { preload_hints: hinted.then_some(hint).into_iter().collect(), ..list }
+        };
+        let mut timeline = Timeline::new(make(lists[0]));
+        for list in lists {
+            let _ = timeline.update(make(list));
+            assert_in_order(&timeline);
+            let mut folded = timeline.clone();
+            folded.fold(|numbers| numbers.start % 2 == 0);
+            assert_in_order(&folded);
+            let lasts = |placed: &&PlacedSegment| placed.is_playable() && !placed.segment.duration.is_zero();
+            for placed in folded.segments().iter().filter(lasts) {
+                let middle = placed.start + placed.segment.duration / 2;
+                prop_assert_eq!(folded.at(middle), Some(placed));
+            }
+            prop_assert!(timeline.segments().len() <= 40);
         }
     }
 }

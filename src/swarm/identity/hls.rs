@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::{Scheme, StreamProperties};
+use crate::swarm::SegmentId;
 
 /// The attributes of `EXT-X-STREAM-INF` that count, as they are written; empty or None when absent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +74,30 @@ pub fn audio_properties(scheme: Scheme, audio: &AudioAttributes<'_>) -> StreamPr
         ..StreamProperties::default()
     }
 }
+
+/// What part `index` of the segment with this media sequence number is called in the swarm.
+///
+/// A name of this project's own: p2p-media-loader knows whole segments only, by numbers that are not negative, and
+/// takes no notice of others. Names of parts are below zero and above -2^30, so that they stay below zero for
+/// software that keeps the low 32 bits; they come a second time after 16 million segments.
+pub fn part_id(sequence: i64, index: u32) -> SegmentId {
+    let within = i64::from(index % PARTS);
+    SegmentId(-1 - (sequence.rem_euclid(SEQUENCES) * i64::from(PARTS) + within))
+}
+
+/// The media sequence number, as far as the name tells it, and the index of a part that has this name; None: it is
+/// none of a part.
+pub fn part_of_id(id: SegmentId) -> Option<(i64, u32)> {
+    let value = id.0.checked_add(1)?.checked_neg()?;
+    let parts = i64::from(PARTS);
+    ((0..SEQUENCES * parts).contains(&value)).then_some((value / parts, (value % parts) as u32))
+}
+
+/// Parts of a segment that have names.
+const PARTS: u32 = 64;
+
+/// Segments after which names of their parts come again.
+pub const SEQUENCES: i64 = 1 << 24;
 
 /// Drops the bitrate of every stream that is unique without it, as [`Scheme::V3`] does; `streams` are
 /// all streams of one type in a presentation.
@@ -167,6 +192,27 @@ mod tests {
         let audio = AudioAttributes { language: "de", ..AudioAttributes::default() };
         assert_eq!(audio_properties(Scheme::V2, &audio).to_text(Scheme::V2), "0----de--de--");
         assert_eq!(audio_properties(Scheme::V3, &audio).to_text(Scheme::V3), "0----de----");
+    }
+
+    #[test]
+    fn names_of_parts_are_below_zero_in_32_bits_and_tell_which_part() {
+        assert_eq!(
+            (part_id(0, 0), part_id(0, 1), part_id(1, 0)),
+            (SegmentId(-1), SegmentId(-2), SegmentId(-65))
+        );
+        for (sequence, index) in [(0, 0), (5, 3), (SEQUENCES - 1, 63)] {
+            let id = part_id(sequence, index);
+            assert!(id.0 < 0 && i32::try_from(id.0).is_ok());
+            assert_eq!(part_of_id(id), Some((sequence, index)));
+        }
+        // Epoch seconds and milliseconds as media sequence numbers.
+        for sequence in [1_795_914_000, 1_795_914_000_000, i64::MAX] {
+            assert_ne!(part_id(sequence, 0), part_id(sequence - 1, 0));
+            assert_eq!(part_of_id(part_id(sequence, 7)), Some((sequence % SEQUENCES, 7)));
+        }
+        for id in [0, 1, i64::MAX, i64::MIN, -SEQUENCES * 64 - 1] {
+            assert_eq!(part_of_id(SegmentId(id)), None, "{id}");
+        }
     }
 
     #[test]

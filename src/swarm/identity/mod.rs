@@ -22,7 +22,7 @@ pub mod hls;
 mod normalise;
 
 pub use dash::{NUMBER_SECONDS, segment_id as number_at};
-pub use hls::{AudioAttributes, VariantAttributes};
+pub use hls::{AudioAttributes, VariantAttributes, part_id, part_of_id};
 
 #[cfg(test)]
 mod tests;
