@@ -133,10 +133,21 @@ pub struct Segment {
     pub bitrate: Option<u64>,
     /// The parts that make up the segment; servers list them only near the live edge.
     pub parts: Vec<Part>,
+    /// It can be asked for before it is whole, and was not when the playlist was made.
+    pub progress: Option<Progress>,
     /// DASH: where it starts on the presentation's timeline, in seconds as browsers come by them,
     /// which give it its number in the swarm ([`segment_id`](crate::swarm::identity::dash::segment_id)).
     /// None: that number is its media sequence number or its place.
     pub time: Option<f64>,
+}
+
+/// A segment in the making: the answer to a request for it goes on as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Time until it is whole, from when the playlist was made.
+    pub left: Duration,
+    /// Playing time of the chunks that it is made of, as far as can be told.
+    pub chunk: Duration,
 }
 
 /// A range of bytes.

@@ -24,6 +24,8 @@ pub struct HttpFetch {
     pub last_progress: Instant,
     /// Bytes it has brought.
     pub received: u64,
+    /// Those of them that came at the pace of the clock: `first_byte` is that of what follows.
+    pub paced: u64,
     /// Some of them were new.
     pub useful: bool,
 }
@@ -40,6 +42,8 @@ pub struct PeerTransfer {
     pub first_byte: Option<Instant>,
     pub last_progress: Instant,
     pub received: u64,
+    /// As [`HttpFetch::paced`].
+    pub paced: u64,
     pub meter: RateMeter,
     /// The peer does not hold the segment whole itself: it passes on what it gets.
     pub relayed: bool,
@@ -56,6 +60,7 @@ impl PeerTransfer {
             first_byte: None,
             last_progress: now,
             received: 0,
+            paced: 0,
             meter: RateMeter::new(Duration::from_secs(1)),
             relayed,
         }

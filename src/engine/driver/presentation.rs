@@ -173,7 +173,8 @@ impl Driver {
         if stream.timeline.segments().is_empty() {
             return; // A live stream that has not begun.
         }
-        let position = if generation == 0 { stream.timeline.start_position() } else { position };
+        let start = || stream.timeline.exact_start().unwrap_or_else(|| stream.timeline.start_position());
+        let position = if generation == 0 { start() } else { position };
         self.tracks.iter_mut().for_each(|track| track.go_to(position, generation));
         self.stalls.reset();
         self.hold_back();

@@ -38,7 +38,7 @@ use crate::swarm::wire::{self, Decoder};
 use crate::swarm::{Announcement, PeerId, SegmentId};
 use crate::switcher::Line;
 use crate::switcher::meeting::Held;
-use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
+use crate::viewer::{Action, FetchFailure, FetchId, Pace, PeerKey, SegmentSpec, Viewer, ViewerConfig};
 use names::Names;
 
 /// Tells the streams of a session apart; never used again.
@@ -60,6 +60,8 @@ pub struct Stream {
     rendition: Option<PlayedRendition>,
     pub playlist_url: Url,
     pub timeline: Timeline,
+    /// When it was taken.
+    taken: Instant,
     /// Number of the last segment that is wanted, where another stream goes on after it.
     last: Option<i64>,
     pub viewer: Viewer,
@@ -94,6 +96,14 @@ struct Fetch {
     task: AbortHandle,
     /// The response has begun.
     answered: bool,
+    /// Until then it comes as the segment is made, whatever the line could carry.
+    paced_until: Option<Instant>,
+}
+
+impl Fetch {
+    fn is_paced(&self, now: Instant) -> bool {
+        self.paced_until.is_some_and(|until| now < until)
+    }
 }
 
 /// Which variant or rendition a stream is.
@@ -141,6 +151,7 @@ impl Stream {
             rendition: identity.rendition,
             playlist_url: identity.playlist_url,
             timeline: timeline.clone(),
+            taken: Instant::now(),
             last: None,
             viewer: Viewer::new(viewer),
             store: Store::default(),
@@ -184,6 +195,7 @@ impl Stream {
         let early: Vec<PeerKey> = early.map(|(key, _)| *key).collect();
         self.names.update(&timeline);
         self.timeline = timeline;
+        self.taken = Instant::now();
         self.tell_segments();
         early.into_iter().for_each(|key| self.hear_again(key));
         Ok(())
@@ -211,6 +223,7 @@ impl Stream {
             duration: s.segment.duration,
             size: s.segment.byte_range.map(|range| range.length),
             names: self.names.of(s),
+            pace: s.segment.progress.map(|p| Pace { whole_at: self.taken + p.left, chunk: p.chunk }),
         });
         self.viewer.handle_segments(specs.collect(), self.timeline.is_live());
     }
@@ -235,11 +248,15 @@ impl Stream {
 
     /// What HTTP is doing for it.
     pub fn line(&self) -> Line {
-        match self.fetches.values().any(|fetch| fetch.answered) {
-            true => Line::Receiving,
-            false if self.fetches.is_empty() => Line::Idle,
-            false => Line::Waiting,
-        }
+        let now = Instant::now();
+        let fetches = self.fetches.values().filter(|fetch| !fetch.is_paced(now));
+        let line = |fetch: &Fetch| if fetch.answered { Line::Receiving } else { Line::Waiting };
+        fetches.map(line).fold(Line::Idle, Line::and)
+    }
+
+    /// Whether how fast a request's bytes come says something of the line.
+    pub fn tells_of_line(&self, fetch: FetchId) -> bool {
+        self.fetches.get(&fetch).is_none_or(|fetch| !fetch.is_paced(Instant::now()))
     }
 
     /// HTTP requests under way.
@@ -274,7 +291,8 @@ impl Stream {
                     FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
                 log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
                 let task = fetcher::spawn(http.clone(), self.id, fetch, target, offset, self.events.clone());
-                self.fetches.insert(fetch, Fetch { task, answered: false });
+                let paced_until = placed.segment.progress.map(|progress| self.taken + progress.left);
+                self.fetches.insert(fetch, Fetch { task, answered: false, paced_until });
             }
             Action::CancelFetch { fetch } => {
                 if let Some(fetch) = self.fetches.remove(&fetch) {

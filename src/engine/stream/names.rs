@@ -124,7 +124,8 @@ impl Names {
     /// Peers have spoken of segments that were not listed; they may be by now.
     pub fn is_ahead(&self, said: &Announcement) -> bool {
         let newest = self.newest.map_or(i64::MAX, |(_, time, _)| identity::number_at(time));
-        said.loaded.iter().chain(&said.http_loading).chain(&said.coming).any(|name| name.0 > newest)
+        let held = said.held.iter().map(|held| &held.segment);
+        said.loaded.iter().chain(&said.http_loading).chain(&said.coming).chain(held).any(|name| name.0 > newest)
     }
 
     /// A command as peers have to read it. None: it is about nothing that has a name.
@@ -203,6 +204,7 @@ mod tests {
             gap: false,
             bitrate: None,
             parts: Vec::new(),
+            progress: None,
             time: Some(*time),
         };
         let segments = times.iter().enumerate().map(segment).collect();

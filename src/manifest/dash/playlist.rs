@@ -8,13 +8,13 @@ use std::time::Duration;
 use url::Url;
 
 use super::addresses::Address;
-use super::mpd::{AdaptationSet, Base, Mpd, Period, Representation};
+use super::mpd::{AdaptationSet, Base, Mpd, Offset, Period, Representation};
 use super::protection::{ContentProtection, sample_keys};
 use super::segments::SegmentTime;
 use super::sidx::SegmentIndex;
 use super::values::{Nanos, SECOND, duration_of};
 use super::{DashError, Kind};
-use crate::manifest::{Init, Key, MAX_SEGMENTS, MediaPlaylist, PlaylistType, Segment};
+use crate::manifest::{Init, Key, MAX_SEGMENTS, MediaPlaylist, PlaylistType, Progress, Segment};
 
 /// Most segments of a live stream that are listed, the newest: five hours of two-second ones. The time
 /// shift buffer of many has no end, and the list is made anew with each segment.
@@ -25,6 +25,13 @@ const MAX_ADDRESS_BYTES: usize = 64 << 20;
 
 /// A hole between two segments that is no more than rounding or the end of the last audio frame.
 const SMALL_HOLE: Nanos = SECOND / 5;
+
+/// How far behind the clock a stream is played whose segments can be asked for before they are whole, where the
+/// MPD does not say: as far as its peers need to pass on segments of two seconds.
+const LOW_LATENCY: Duration = Duration::from_secs(3);
+
+/// Chunks are not taken to be shorter, nor longer where nothing tells.
+const CHUNKS: (Nanos, Nanos) = (SECOND / 10, SECOND);
 
 /// A property that says that a period goes on where the one before ended, time stamps and all:
 /// ISO/IEC 23009-1 5.3.2.4.
@@ -56,6 +63,8 @@ pub(super) struct Builder<'a> {
     room: usize,
     /// The latest that can be fetched but is still being made.
     delay: Nanos,
+    /// Some of it comes as it is made.
+    in_progress: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -69,6 +78,7 @@ impl<'a> Builder<'a> {
             periods: Vec::new(),
             room: MAX_ADDRESS_BYTES,
             delay: 0,
+            in_progress: false,
         }
     }
 
@@ -92,6 +102,8 @@ impl<'a> Builder<'a> {
             keys: sample_keys(&protections),
             encryption: protections.iter().find_map(|p| p.segment_encryption.as_deref()),
             init,
+            early: (self.mpd.dynamic && !representation.availability_complete())
+                .then(|| representation.availability_offset()),
         };
         match index {
             Some(index) => {
@@ -199,12 +211,28 @@ impl<'a> Builder<'a> {
             gap: false,
             bitrate: None,
             parts: Vec::new(),
+            progress: self.progress(common, start, end),
             time: Some(period_start as f64 / SECOND as f64 + seconds),
         };
+        self.in_progress |= segment.progress.is_some();
         self.playlist.segments.push(segment);
         self.starts.push(start);
         self.cursor = Some(end.max(start));
         Ok(true)
+    }
+
+    /// How far a segment is, where it can be asked for before it is whole.
+    fn progress(&self, common: &Common<'_>, start: Nanos, end: Nanos) -> Option<Progress> {
+        let early = common.early?;
+        let left = end.saturating_sub(self.mpd.position_at(self.now));
+        let (shortest, usual) = CHUNKS;
+        // It is there for as long before its end as its first chunk is there.
+        let chunk = match early {
+            Offset::By(early) => end.saturating_sub(start).saturating_sub(early),
+            Offset::None | Offset::Always => usual,
+        };
+        let chunk = chunk.min(end.saturating_sub(start)).max(shortest);
+        (left > 0).then(|| Progress { left: duration_of(left), chunk: duration_of(chunk) })
     }
 
     /// Fills a hole before `start`, so that the durations add up to the MPD's times. Says where the
@@ -222,6 +250,7 @@ impl<'a> Builder<'a> {
             key: None,
             keys: Arc::new([]),
             program_date_time: last.program_date_time.map(|clock| clock.saturating_add(last.duration)),
+            progress: None,
             time: Some(cursor as f64 / SECOND as f64),
             ..last.clone()
         };
@@ -279,8 +308,8 @@ impl<'a> Builder<'a> {
         if live {
             // The publisher counts from now, the model from the end of the last segment.
             let ahead = duration_of(self.delay);
-            playlist.server_control.hold_back =
-                self.mpd.presentation_delay().map(|delay| delay.saturating_add(ahead));
+            let delay = self.mpd.presentation_delay().or(self.in_progress.then_some(LOW_LATENCY));
+            playlist.server_control.hold_back = delay.map(|delay| delay.saturating_add(ahead));
         }
         self.playlist
     }
@@ -291,6 +320,8 @@ struct Common<'a> {
     keys: Arc<[Arc<Key>]>,
     encryption: Option<&'a super::SegmentEncryption>,
     init: Option<Arc<Init>>,
+    /// How much earlier than at their end they are there, where they then come as they are made.
+    early: Option<Offset>,
 }
 
 /// Where a segment is within its period.

@@ -84,6 +84,7 @@ fn the_first_peer_is_heard_before_http_fills_the_buffer() {
         duration: secs(2),
         size: None,
         names: None,
+        pace: None,
     };
     viewer.handle_segments((0..30).map(spec).collect(), false);
     viewer.handle_swarm_forming(true);

@@ -237,6 +237,7 @@ impl World {
                 duration: segment,
                 size: None,
                 names: None,
+                pace: None,
             })
             .collect();
         let node = &mut self.nodes[n];
