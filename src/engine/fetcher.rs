@@ -78,7 +78,9 @@ pub fn spawn(
     let task = tokio::spawn(async move {
         let event = match run(&http, stream, fetch, &target, offset, &events).await {
             Ok(()) => FetchEvent::Ended { fetch },
-            Err(HttpError::NoMore { total, .. }) if target.range.is_none() => FetchEvent::Nothing { fetch, total },
+            Err(HttpError::NoMore { total, .. }) if target.range.is_none() => {
+                FetchEvent::Nothing { fetch, total }
+            }
             Err(error) => FetchEvent::Failed { fetch, failure: classify(&error), error },
         };
         // The session has ended when nobody listens.

@@ -35,6 +35,8 @@ pub struct MediaPlaylist {
     pub server_control: ServerControl,
     /// PART-TARGET of EXT-X-PART-INF: the longest a part takes.
     pub part_target: Option<Duration>,
+    /// DASH: segments can be asked for before they are whole, and then come as they are made.
+    pub in_progress: bool,
     /// EXT-X-SKIP, where the playlist before this one was not at hand to fill it in: so many
     /// segments from `media_sequence` on are not in `segments`.
     pub skipped: u64,
@@ -64,6 +66,7 @@ impl MediaPlaylist {
             start_offset: None,
             server_control: ServerControl::default(),
             part_target: None,
+            in_progress: false,
             skipped: 0,
             segments: Vec::new(),
             open: None,

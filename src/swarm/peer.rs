@@ -207,7 +207,8 @@ impl Peer {
     /// Asks for `segment` from `offset` on.
     pub fn request(&mut self, segment: SegmentId, offset: u64) -> Command {
         let request_id = self.new_request_id();
-        self.download = Some(Download { segment, request_id, offset, answered: false, size: None, received: 0 });
+        self.download =
+            Some(Download { segment, request_id, offset, answered: false, size: None, received: 0 });
         Command::Request { segment, request_id, offset }
     }
 
@@ -309,7 +310,8 @@ impl Peer {
                 {
                     Some(_) => {
                         let answered = true;
-                        let download = Download { segment, request_id, offset: 0, answered, size, received: 0 };
+                        let download =
+                            Download { segment, request_id, offset: 0, answered, size, received: 0 };
                         self.download = Some(download);
                         Notice::Pushed { segment, size }
                     }
@@ -320,7 +322,9 @@ impl Peer {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
                     match d.size {
-                        None if d.answered => Notice::Ended { segment, total: d.offset.saturating_add(d.received) },
+                        None if d.answered => {
+                            Notice::Ended { segment, total: d.offset.saturating_add(d.received) }
+                        }
                         Some(size) if size == d.received => Notice::Completed { segment },
                         _ => return Err(Violation::TooFewBytes),
                     }

@@ -83,7 +83,12 @@ impl Pace {
 
     /// It cannot have ended yet, even if clocks are a little apart.
     pub fn is_unfinished(&self, now: Instant) -> bool {
-        self.left(now) > self.chunk / 2
+        self.left(now) > self.chunk / 8
+    }
+
+    /// There may be more of it later, even if whoever makes it is a little late.
+    pub fn may_grow(&self, now: Instant) -> bool {
+        now < self.whole_at + self.chunk / 2
     }
 }
 

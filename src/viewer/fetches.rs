@@ -49,12 +49,16 @@ impl Viewer {
         work.next = offset;
         work.first_byte = Some(now);
         let latency = now.saturating_duration_since(work.started);
+        let may_grow = self.may_grow(now, segment, latency);
         if self.tells_latency(now, segment, latency) {
             self.http.record_latency(latency);
         }
-        // What is there of a file that still grows is not its size.
-        let Some(total) = total.filter(|_| !self.is_unfinished(now, segment)) else { return true };
+        let Some(total) = total else { return true };
         let Some(holding) = self.holdings.get_mut(&segment) else { return false };
+        if may_grow {
+            holding.http.iter_mut().for_each(|work| work.partial = true);
+            return true;
+        }
         if holding.total_trusted && holding.total != Some(total) && holding.have > 0 {
             // The origin has put something else in its place: begin anew rather than join the two.
             self.evict(segment);
@@ -170,7 +174,7 @@ impl Viewer {
         if holding.total_trusted && holding.total.is_some_and(|total| work.next < total) {
             return self.handle_http_failure(now, fetch, FetchFailure::Failed);
         }
-        if self.is_unfinished(now, segment) {
+        if work.partial || self.is_unfinished(now, segment) {
             return self.pause_fetch(now, segment);
         }
         let Some(holding) = self.holdings.get_mut(&segment) else { return };

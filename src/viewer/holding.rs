@@ -28,6 +28,8 @@ pub struct HttpFetch {
     pub paced: u64,
     /// Some of them were new.
     pub useful: bool,
+    /// What it brings is what there was of a segment that is still being made.
+    pub partial: bool,
 }
 
 /// A transfer from a peer under way.

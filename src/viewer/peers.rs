@@ -248,7 +248,8 @@ impl Viewer {
         let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
         let Some(peer) = self.peers.get_mut(&key).filter(|_| transfer.peer == key) else { return };
         let first = transfer.first_byte.unwrap_or(transfer.started);
-        peer.estimate.record_transfer(transfer.received - transfer.paced, now.saturating_duration_since(first));
+        peer.estimate
+            .record_transfer(transfer.received - transfer.paced, now.saturating_duration_since(first));
     }
 
     /// The peer says that it has sent all it was asked for.

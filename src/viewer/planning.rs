@@ -277,6 +277,7 @@ impl Viewer {
             received: 0,
             paced: 0,
             useful: false,
+            partial: false,
         });
         self.note_step_in(spec, reason);
         match reason {

@@ -24,15 +24,20 @@ impl Viewer {
     pub(super) fn pace(&self, segment: SegmentId) -> Option<Pace> {
         match self.spec(segment) {
             Some(spec) => spec.pace,
-            None => {
-                self.segments.last().map(SegmentSpec::next).filter(|next| next.id == segment)?.pace
-            }
+            None => self.segments.last().map(SegmentSpec::next).filter(|next| next.id == segment)?.pace,
         }
     }
 
     /// A segment cannot have ended yet.
     pub(super) fn is_unfinished(&self, now: Instant, segment: SegmentId) -> bool {
         self.pace(segment).is_some_and(|pace| pace.is_unfinished(now))
+    }
+
+    /// Whether a size that an origin gives, so long after it was asked, may be that of what there is by now. A server
+    /// that has kept us waiting for it had waited for the whole.
+    pub(super) fn may_grow(&self, now: Instant, segment: SegmentId, waited: Duration) -> bool {
+        let Some(pace) = self.pace(segment) else { return false };
+        if waited < pace.chunk / 2 { pace.may_grow(now) } else { pace.is_unfinished(now) }
     }
 
     /// Nothing may come of a segment for so long because nothing more of it has been made. What was made last may
@@ -46,7 +51,8 @@ impl Viewer {
     /// wait until it has the whole.
     pub(super) fn silent_at(&self, segment: SegmentId, work: &HttpFetch) -> Instant {
         let Some(pace) = self.pace(segment) else { return work.last_progress + HTTP_SILENCE };
-        let since = if work.received == 0 { work.last_progress.max(pace.whole_at) } else { work.last_progress };
+        let since =
+            if work.received == 0 { work.last_progress.max(pace.whole_at) } else { work.last_progress };
         since + pace.chunk + HTTP_SILENCE
     }
 
@@ -63,7 +69,9 @@ impl Viewer {
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         holding.http = None;
         holding.failures = 0;
-        holding.not_before = Some(now + (pace.chunk / 2).max(AGAIN).min(pace.left(now).max(AGAIN)));
+        // When it cannot grow any more it is settled.
+        let settled = (pace.whole_at + pace.chunk / 2).max(now + AGAIN);
+        holding.not_before = Some(settled.min(now + (pace.chunk / 2).max(AGAIN)));
         self.dirty = true;
     }
 
@@ -71,7 +79,7 @@ impl Viewer {
     /// that it gives, if any.
     pub fn handle_http_nothing(&mut self, now: Instant, fetch: FetchId, total: Option<u64>) {
         let Some(segment) = self.segment_of(fetch) else { return };
-        if self.is_unfinished(now, segment) {
+        if self.may_grow(now, segment, Duration::ZERO) {
             return self.pause_fetch(now, segment);
         }
         let Some(holding) = self.holdings.get(&segment) else { return };

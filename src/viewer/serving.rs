@@ -82,9 +82,9 @@ impl Viewer {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
         let has_slot = self.has_slot(now, key);
-        let servable = self.servable(segment).filter(|(have, total)| {
-            has_slot && upload.next < total.unwrap_or(have.saturating_add(1))
-        });
+        let servable = self
+            .servable(segment)
+            .filter(|(have, total)| has_slot && upload.next < total.unwrap_or(have.saturating_add(1)));
         let Some(peer) = self.peers.get_mut(&key) else { return };
         // Others read no header without a size.
         let servable = servable.filter(|(_, total)| total.is_some() || peer.state.client.is_ours());

@@ -8,6 +8,7 @@
 pub mod dash;
 pub mod encrypted;
 pub mod live;
+pub mod low_latency;
 pub mod media;
 pub mod origin;
 pub mod player;

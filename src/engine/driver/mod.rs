@@ -240,7 +240,8 @@ impl Driver {
                 Input::Select => self.select(&world),
                 Input::Playlist(event) => self.handle_playlist(event, &world)?,
                 Input::Fetch(stream, event) => {
-                    let told = |id| self.streams().find(|s| s.id == stream).is_none_or(|s| s.tells_of_line(id));
+                    let told =
+                        |id| self.streams().find(|s| s.id == stream).is_none_or(|s| s.tells_of_line(id));
                     if let FetchEvent::Bytes { fetch, bytes } = &event
                         && told(*fetch)
                     {

@@ -125,7 +125,12 @@ impl Names {
     pub fn is_ahead(&self, said: &Announcement) -> bool {
         let newest = self.newest.map_or(i64::MAX, |(_, time, _)| identity::number_at(time));
         let held = said.held.iter().map(|held| &held.segment);
-        said.loaded.iter().chain(&said.http_loading).chain(&said.coming).chain(held).any(|name| name.0 > newest)
+        said.loaded
+            .iter()
+            .chain(&said.http_loading)
+            .chain(&said.coming)
+            .chain(held)
+            .any(|name| name.0 > newest)
     }
 
     /// A command as peers have to read it. None: it is about nothing that has a name.

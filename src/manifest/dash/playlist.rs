@@ -63,8 +63,6 @@ pub(super) struct Builder<'a> {
     room: usize,
     /// The latest that can be fetched but is still being made.
     delay: Nanos,
-    /// Some of it comes as it is made.
-    in_progress: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -78,7 +76,6 @@ impl<'a> Builder<'a> {
             periods: Vec::new(),
             room: MAX_ADDRESS_BYTES,
             delay: 0,
-            in_progress: false,
         }
     }
 
@@ -103,8 +100,10 @@ impl<'a> Builder<'a> {
             encryption: protections.iter().find_map(|p| p.segment_encryption.as_deref()),
             init,
             early: (self.mpd.dynamic && !representation.availability_complete())
-                .then(|| representation.availability_offset()),
+                .then(|| representation.availability_offset())
+                .filter(|early| *early != Offset::None),
         };
+        self.playlist.in_progress |= common.early.is_some();
         match index {
             Some(index) => {
                 let offset = &representation.addressing.timing;
@@ -214,7 +213,6 @@ impl<'a> Builder<'a> {
             progress: self.progress(common, start, end),
             time: Some(period_start as f64 / SECOND as f64 + seconds),
         };
-        self.in_progress |= segment.progress.is_some();
         self.playlist.segments.push(segment);
         self.starts.push(start);
         self.cursor = Some(end.max(start));
@@ -229,7 +227,7 @@ impl<'a> Builder<'a> {
         // It is there for as long before its end as its first chunk is there.
         let chunk = match early {
             Offset::By(early) => end.saturating_sub(start).saturating_sub(early),
-            Offset::None | Offset::Always => usual,
+            Offset::Always | Offset::None => usual,
         };
         let chunk = chunk.min(end.saturating_sub(start)).max(shortest);
         (left > 0).then(|| Progress { left: duration_of(left), chunk: duration_of(chunk) })
@@ -308,7 +306,7 @@ impl<'a> Builder<'a> {
         if live {
             // The publisher counts from now, the model from the end of the last segment.
             let ahead = duration_of(self.delay);
-            let delay = self.mpd.presentation_delay().or(self.in_progress.then_some(LOW_LATENCY));
+            let delay = self.mpd.presentation_delay().or(playlist.in_progress.then_some(LOW_LATENCY));
             playlist.server_control.hold_back = delay.map(|delay| delay.saturating_add(ahead));
         }
         self.playlist

@@ -10,7 +10,7 @@ use super::Timeline;
 const HOLD_BACK_TARGETS: u32 = 3;
 
 /// From where playback is to begin to the first picture it takes about so long, in which the live edge moves on.
-const HEAD_START: Duration = Duration::from_millis(400);
+const HEAD_START: Duration = Duration::from_millis(600);
 
 impl Timeline {
     /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
@@ -42,15 +42,14 @@ impl Timeline {
     /// Where live playback begins of segments that come as they are made: at the distance that the publisher
     /// wants, less what beginning takes, in the middle of a segment if need be. None: segments are whole.
     pub fn exact_start(&self) -> Option<Duration> {
-        let in_progress = self.segments.back()?.segment.progress?;
-        if !self.is_live() || self.latest.start_offset.is_some() {
+        if !self.latest.in_progress || !self.is_live() || self.latest.start_offset.is_some() {
             return None;
         }
         let (start, end) = self.window();
+        let left = self.segments.back()?.segment.progress.map_or(Duration::ZERO, |progress| progress.left);
         let hold_back = self.hold_back();
-        let delay = hold_back.saturating_sub(in_progress.left);
-        let position = end.saturating_sub(hold_back).saturating_add(HEAD_START.min(delay / 5));
-        Some(position.clamp(start, end))
+        let head_start = HEAD_START.min(hold_back.saturating_sub(left) / 4);
+        Some(end.saturating_sub(hold_back).saturating_add(head_start).clamp(start, end))
     }
 
     /// How far from the end of the last segment playback stays: HOLD-BACK, or three target

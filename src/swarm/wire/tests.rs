@@ -185,7 +185,8 @@ fn growing_segments_say_how_much_they_hold() {
 fn a_header_may_leave_the_size_open() {
     let command = Command::Data { segment: SEGMENT, request_id: 7, size: None };
     let message = encode(&command, MAX_MESSAGE).concat();
-    let with_size = encode(&Command::Data { segment: SEGMENT, request_id: 7, size: Some(1) }, MAX_MESSAGE).concat();
+    let with_size =
+        encode(&Command::Data { segment: SEGMENT, request_id: 7, size: Some(1) }, MAX_MESSAGE).concat();
     assert_eq!(message.len() + 3, with_size.len());
     round_trip(&command, MAX_MESSAGE);
 }
@@ -255,11 +256,8 @@ fn command() -> impl Strategy<Value = Command> {
             request_id,
             offset
         }),
-        (segment(), number(), proptest::option::of(number())).prop_map(|(segment, request_id, size)| Command::Data {
-            segment,
-            request_id,
-            size
-        }),
+        (segment(), number(), proptest::option::of(number()))
+            .prop_map(|(segment, request_id, size)| Command::Data { segment, request_id, size }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Subscribe { segment, request_id }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Completed { segment, request_id }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Absent { segment, request_id }),

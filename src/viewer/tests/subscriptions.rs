@@ -169,7 +169,10 @@ fn those_who_have_subscribed_get_the_first_bytes_and_whoever_is_too_many_hears_a
     scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: Some(SIZE) });
     scene.viewer.handle_payload(scene.now, PARENT, 1000);
     scene.settle();
-    assert_eq!(scene.told(OTHER), [Command::Data { segment: SegmentId(11), request_id: 7, size: Some(SIZE) }]);
+    assert_eq!(
+        scene.told(OTHER),
+        [Command::Data { segment: SegmentId(11), request_id: 7, size: Some(SIZE) }]
+    );
 
     let slots = scene.viewer.upload_slots(scene.now);
     for n in 0..slots as u64 + 1 {

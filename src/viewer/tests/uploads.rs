@@ -38,8 +38,14 @@ impl Scene {
         tweak(&mut config);
         let mut viewer = Viewer::new(config);
         let start = |n| Duration::from_secs(2 * n as u64);
-        let spec =
-            |n| SegmentSpec { id: SegmentId(n), start: start(n), duration: start(1), size, names: None, pace: None };
+        let spec = |n| SegmentSpec {
+            id: SegmentId(n),
+            start: start(n),
+            duration: start(1),
+            size,
+            names: None,
+            pace: None,
+        };
         viewer.handle_segments((0..30).map(spec).collect(), false);
         viewer.handle_seek(now, SEGMENT);
         let mut scene = Self { now, viewer, actions: Vec::new(), heard: BTreeMap::new() };
