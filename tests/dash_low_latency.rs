@@ -132,3 +132,36 @@ fn where_ranges_are_ignored_nothing_is_shown_twice() {
     let (_, _, efficiency) = share(Manner::NoRanges, 10);
     assert!(efficiency > 0.2, "{efficiency:.2} of at most 0.67");
 }
+
+/// Not a test: three minutes of four viewers, for benches/README.md. Wants the machine for itself.
+#[test]
+#[ignore = "a measurement"]
+fn four_viewers_for_three_minutes() {
+    let origin = LowLatency::serve(Manner::Chunked);
+    let tracker = Tracker::start();
+    let viewers: Vec<Viewer> = (0..4).map(|_| Viewer::start(&origin.url(), &tracker.url)).collect();
+    wait_for("the first frames", 30, &viewers, || viewers.iter().all(shows));
+    let distances = std::cell::RefCell::new(Vec::new());
+    wait_for("three minutes", 300, &viewers, || {
+        distances.borrow_mut().extend(viewers.iter().map(|viewer| behind(&origin, viewer)));
+        origin.live_position() > Duration::from_secs(195)
+    });
+    let mut distances = distances.into_inner();
+    distances.sort_unstable();
+    let often = often(&origin, 8);
+    let (peers, http) = (sum(&viewers, "peer-bytes") as f64, sum(&viewers, "http-bytes") as f64);
+    println!(
+        "behind live: median {:?}, most {:?}; stalls {}, skipped {}, hedges {}; efficiency {:.3} of at most 0.75; \
+         requests for a segment: {:.2}",
+        distances[distances.len() / 2],
+        distances[distances.len() - 1],
+        sum(&viewers, "stalls"),
+        sum(&viewers, "skipped-segments"),
+        sum(&viewers, "hedges"),
+        peers / (peers + http),
+        often.iter().sum::<usize>() as f64 / often.len() as f64,
+    );
+    for viewer in &viewers {
+        origin.assert_part(&viewer.bytes.lock().unwrap());
+    }
+}

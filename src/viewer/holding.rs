@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::trace::Trace;
-use super::{FetchFailure, FetchId, PeerKey};
+use super::{FetchFailure, FetchId, Pace, PeerKey};
 use crate::switcher::RateMeter;
 
 /// An HTTP request under way.
@@ -30,6 +30,8 @@ pub struct HttpFetch {
     pub useful: bool,
     /// What it brings is what there was of a segment that is still being made.
     pub partial: bool,
+    /// How the segment came when it was asked for.
+    pub pace: Option<Pace>,
 }
 
 /// A transfer from a peer under way.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::holding::{Holding, HttpFetch, PeerTransfer, State};
+use super::progress::silent_at;
 use super::{Action, FetchFailure, FetchId, Pace, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
 use crate::switcher::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide, last_call, spread};
@@ -110,7 +111,7 @@ impl Viewer {
             match choice {
                 Choice::Wait => {
                     if let Some(work) = self.holdings.get(&spec.id).and_then(|h| h.http) {
-                        let at = self.silent_at(spec.id, &work);
+                        let at = silent_at(&work);
                         if at > now {
                             self.wake_at(at);
                         }
@@ -189,7 +190,7 @@ impl Viewer {
             missing,
             http: match holding.and_then(|h| h.http) {
                 None => HttpWork::None,
-                Some(work) if self.silent_at(spec.id, &work) <= now => HttpWork::Silent,
+                Some(work) if silent_at(&work) <= now => HttpWork::Silent,
                 Some(_) => HttpWork::Running,
             },
             peer_work: transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing, spec.pace) }),
@@ -278,6 +279,7 @@ impl Viewer {
             paced: 0,
             useful: false,
             partial: false,
+            pace: spec.pace,
         });
         self.note_step_in(spec, reason);
         match reason {
@@ -364,8 +366,8 @@ fn remaining(now: Instant, transfer: &PeerTransfer, missing: u64, pace: Option<P
     const ENOUGH_TO_TELL: Duration = Duration::from_millis(500);
     let running = now.saturating_duration_since(transfer.first_byte?);
     let silent = now.saturating_duration_since(transfer.last_progress);
-    if let Some(pace) = pace.filter(|pace| pace.whole_at > now) {
-        // It cannot be done before it is made, and who has kept up so far will.
+    if let Some(pace) = pace.filter(|pace| pace.may_grow(now)) {
+        // It cannot be done before it is made, and who has kept up so far brings the rest at once.
         return (silent <= pace.chunk + ENOUGH_TO_TELL).then_some(pace.left(now));
     }
     if running < ENOUGH_TO_TELL || silent > ENOUGH_TO_TELL {

@@ -25,7 +25,7 @@ const CHUNK: Duration = Duration::from_millis(500);
 const CHUNKS: usize = 4;
 
 /// Segments that there will ever be.
-const COUNT: usize = 60;
+const COUNT: usize = 105;
 
 /// Those that are whole when the origin begins.
 const BEFORE: u32 = 5;
@@ -134,11 +134,6 @@ impl LowLatency {
     /// Numbers of the segments that were asked for so far, and from which byte.
     pub fn requests(&self) -> Vec<(usize, u64)> {
         self.site.requests.lock().unwrap().clone()
-    }
-
-    /// Bytes of a segment.
-    pub fn segment(&self, number: usize) -> Vec<u8> {
-        self.site.segments[number].concat()
     }
 
     /// What left an element is the initialisation segment and then segments without a gap.

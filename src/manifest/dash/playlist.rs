@@ -30,8 +30,13 @@ const SMALL_HOLE: Nanos = SECOND / 5;
 /// MPD does not say: as far as its peers need to pass on segments of two seconds.
 const LOW_LATENCY: Duration = Duration::from_secs(3);
 
-/// Chunks are not taken to be shorter, nor longer where nothing tells.
-const CHUNKS: (Nanos, Nanos) = (SECOND / 10, SECOND);
+/// Closer to the clock there would be nothing to show at times, whatever the MPD says.
+const LOWEST_LATENCY: Duration = Duration::from_secs(1);
+
+/// Chunks are taken to be so long at least and at most, and so long where nothing tells.
+const SHORTEST_CHUNK: Nanos = SECOND / 10;
+const LONGEST_CHUNK: Nanos = 4 * SECOND;
+const USUAL_CHUNK: Nanos = SECOND;
 
 /// A property that says that a period goes on where the one before ended, time stamps and all:
 /// ISO/IEC 23009-1 5.3.2.4.
@@ -223,13 +228,12 @@ impl<'a> Builder<'a> {
     fn progress(&self, common: &Common<'_>, start: Nanos, end: Nanos) -> Option<Progress> {
         let early = common.early?;
         let left = end.saturating_sub(self.mpd.position_at(self.now));
-        let (shortest, usual) = CHUNKS;
         // It is there for as long before its end as its first chunk is there.
         let chunk = match early {
             Offset::By(early) => end.saturating_sub(start).saturating_sub(early),
-            Offset::Always | Offset::None => usual,
+            Offset::Always | Offset::None => USUAL_CHUNK,
         };
-        let chunk = chunk.min(end.saturating_sub(start)).max(shortest);
+        let chunk = chunk.clamp(SHORTEST_CHUNK, LONGEST_CHUNK);
         (left > 0).then(|| Progress { left: duration_of(left), chunk: duration_of(chunk) })
     }
 
@@ -306,7 +310,10 @@ impl<'a> Builder<'a> {
         if live {
             // The publisher counts from now, the model from the end of the last segment.
             let ahead = duration_of(self.delay);
-            let delay = self.mpd.presentation_delay().or(playlist.in_progress.then_some(LOW_LATENCY));
+            let delay = match (self.mpd.presentation_delay(), playlist.in_progress) {
+                (delay, false) => delay,
+                (delay, true) => Some(delay.unwrap_or(LOW_LATENCY).max(LOWEST_LATENCY)),
+            };
             playlist.server_control.hold_back = delay.map(|delay| delay.saturating_add(ahead));
         }
         self.playlist

@@ -221,7 +221,7 @@ fn low_latency() -> Stream {
 fn four_viewers_share_segments_while_they_are_made() {
     let mut world = World::new(low_latency());
     for n in 0..4 {
-        world.add(ms(3_000 * n + 700), None, |_| {});
+        world.add(ms(3_000 * n + 900), None, |_| {});
     }
     world.run(secs(90));
     for (n, node) in world.nodes.iter().enumerate() {
