@@ -19,6 +19,14 @@ use crate::swarm::{SegmentId, WHOLE};
 /// A server that had no more of a segment yet is asked again no sooner.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// When the origin will have fallen silent if nothing more comes of a request. One that has sent nothing yet may
+/// wait until it has the whole.
+pub(super) fn silent_at(work: &HttpFetch) -> Instant {
+    let Some(pace) = work.pace else { return work.last_progress + HTTP_SILENCE };
+    let since = if work.received == 0 { work.last_progress.max(pace.whole_at) } else { work.last_progress };
+    since + pace.chunk + HTTP_SILENCE
+}
+
 impl Viewer {
     /// How a segment comes, if that is told; also of the one after the newest that is listed.
     pub(super) fn pace(&self, segment: SegmentId) -> Option<Pace> {
@@ -45,15 +53,6 @@ impl Viewer {
     pub(super) fn pause_between_chunks(&self, now: Instant, segment: SegmentId) -> Duration {
         let pace = self.pace(segment).filter(|pace| pace.whole_at + pace.chunk > now);
         pace.map_or(Duration::ZERO, |pace| pace.chunk)
-    }
-
-    /// When the origin will have fallen silent if nothing more comes of a request. One that has sent nothing yet may
-    /// wait until it has the whole.
-    pub(super) fn silent_at(&self, segment: SegmentId, work: &HttpFetch) -> Instant {
-        let Some(pace) = self.pace(segment) else { return work.last_progress + HTTP_SILENCE };
-        let since =
-            if work.received == 0 { work.last_progress.max(pace.whole_at) } else { work.last_progress };
-        since + pace.chunk + HTTP_SILENCE
     }
 
     /// Whether the wait for a response says how long the line takes. An origin may wait for what is being made.
@@ -104,14 +103,18 @@ impl Viewer {
     /// A response that has fallen silent between two chunks is left for another, from where it stopped: near the
     /// live edge there is no time to wait for it.
     pub(super) fn ask_again_where_chunks_stopped(&mut self, now: Instant) {
-        let is_silent = |(id, work): &(SegmentId, HttpFetch)| {
-            self.pace(*id).is_some() && self.silent_at(*id, work) <= now
-        };
         let requests = self.holdings.iter().filter_map(|(id, h)| Some((*id, h.http?)));
-        let silent: Vec<_> = requests.filter(is_silent).collect();
-        for (_, work) in silent {
+        let paced: Vec<_> = requests.filter(|(_, work)| work.pace.is_some()).collect();
+        for (segment, work) in paced {
+            let at = silent_at(&work);
+            if at > now {
+                self.wake_at(at);
+                continue;
+            }
             self.actions.push_back(Action::CancelFetch { fetch: work.fetch });
             self.handle_http_failure(now, work.fetch, FetchFailure::Failed);
+            // It has been waited for long enough.
+            self.holdings.entry(segment).and_modify(|h| h.not_before = None);
         }
     }
 

@@ -10,7 +10,7 @@ use super::Timeline;
 const HOLD_BACK_TARGETS: u32 = 3;
 
 /// From where playback is to begin to the first picture it takes about so long, in which the live edge moves on.
-const HEAD_START: Duration = Duration::from_millis(600);
+const HEAD_START: Duration = Duration::from_millis(500);
 
 impl Timeline {
     /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
