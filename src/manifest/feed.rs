@@ -16,7 +16,7 @@ pub struct Feed(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    List(hls::Follow),
+    List(Box<hls::Follow>),
     Mpd(dash::Follow),
 }
 
@@ -61,7 +61,7 @@ pub enum FeedError {
 
 impl Feed {
     pub(super) fn list(follow: hls::Follow) -> Self {
-        Self(Kind::List(follow))
+        Self(Kind::List(Box::new(follow)))
     }
 
     pub(super) fn mpd(follow: dash::Follow) -> Self {

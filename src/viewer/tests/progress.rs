@@ -208,7 +208,7 @@ fn who_sends_at_the_pace_of_the_clock_may_be_fast() {
     }
     scene.at(1_990);
     scene.viewer.handle_http_end(scene.now, fetch);
-    assert_eq!(scene.viewer.readable(SEGMENT).1, true);
+    assert!(scene.viewer.readable(SEGMENT).1);
     assert_eq!(scene.viewer.http_rate(), rate, "nothing was learnt");
 }
 
@@ -229,7 +229,8 @@ fn four_viewers_share_segments_while_they_are_made() {
         assert!(world.played(n) >= 38, "viewer {n} played {}", world.played(n));
     }
     let efficiency = world.efficiency();
-    assert!(efficiency > 0.65, "{efficiency} of at most 0.75");
+    // Each begins with two segments over HTTP, as so close to the edge nobody waits for peers.
+    assert!(efficiency > 0.6, "{efficiency} of at most 0.75");
 }
 
 proptest! {
