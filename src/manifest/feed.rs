@@ -17,7 +17,7 @@ pub struct Feed(Kind);
 #[derive(Debug)]
 enum Kind {
     List(Box<hls::Follow>),
-    Mpd(dash::Follow),
+    Mpd(Box<dash::Follow>),
 }
 
 /// What to do next.
@@ -65,7 +65,7 @@ impl Feed {
     }
 
     pub(super) fn mpd(follow: dash::Follow) -> Self {
-        Self(Kind::Mpd(follow))
+        Self(Kind::Mpd(Box::new(follow)))
     }
 
     pub fn next(&mut self, now: Now, timeline: &Timeline) -> Next {
