@@ -56,7 +56,7 @@ fn command(fields: &Value) -> Option<Command> {
     let request_id = fields["r"].as_u64()?;
     Some(match fields["c"].as_u64()? {
         1 => Command::Request { segment, request_id, offset: fields["b"].as_u64().unwrap_or(0) },
-        2 => Command::Data { segment, request_id, size: fields["s"].as_u64()? },
+        2 => Command::Data { segment, request_id, size: Some(fields["s"].as_u64()?) },
         3 => Command::Completed { segment, request_id },
         4 => Command::Absent { segment, request_id },
         5 => Command::Cancel { segment, request_id },

@@ -44,7 +44,7 @@ impl Probed {
     /// Where the track begins.
     pub fn position(&self) -> Option<Duration> {
         self.items.iter().find_map(|item| match item {
-            Item::Start(start) => Some(start.position),
+            Item::Start(start) => Some(start.position.max(start.shown_until)),
             _ => None,
         })
     }

@@ -27,6 +27,13 @@ pub enum FetchEvent {
     Ended {
         fetch: FetchId,
     },
+    /// There is nothing from the byte on that was asked for: the segment has ended there, or has not got farther
+    /// yet.
+    Nothing {
+        fetch: FetchId,
+        /// Size of the segment, if the server says it.
+        total: Option<u64>,
+    },
     Failed {
         fetch: FetchId,
         failure: FetchFailure,
@@ -71,6 +78,9 @@ pub fn spawn(
     let task = tokio::spawn(async move {
         let event = match run(&http, stream, fetch, &target, offset, &events).await {
             Ok(()) => FetchEvent::Ended { fetch },
+            Err(HttpError::NoMore { total, .. }) if target.range.is_none() => {
+                FetchEvent::Nothing { fetch, total }
+            }
             Err(error) => FetchEvent::Failed { fetch, failure: classify(&error), error },
         };
         // The session has ended when nobody listens.

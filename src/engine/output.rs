@@ -42,7 +42,8 @@ pub struct SegmentStart {
     pub init: Option<Bytes>,
     /// EXT-X-DISCONTINUITY-SEQUENCE: where it is the same in two tracks, so is the clock of their media.
     pub discontinuity_sequence: u64,
-    /// What comes before this position has been shown already, by another rendition.
+    /// What comes before this position is not to be shown: another rendition has shown it already, or playback
+    /// begins there.
     pub shown_until: Duration,
     /// What decryptors downstream have to know, where that is new.
     pub protections: Vec<Protection>,

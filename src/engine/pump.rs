@@ -124,6 +124,11 @@ impl Pump {
         self.shown_until = Duration::ZERO;
     }
 
+    /// What comes before `position` is not to be shown.
+    pub fn show_from(&mut self, position: Duration) {
+        self.shown_until = position;
+    }
+
     /// There is nothing to play, and will be nothing before `position`; of a seek as in [`Pump::go_to`].
     pub fn stand_by(&mut self, position: Duration, generation: u64) {
         self.writer.set_generation(generation);

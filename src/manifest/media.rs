@@ -38,6 +38,8 @@ pub struct MediaPlaylist {
     pub server_control: ServerControl,
     /// PART-TARGET of EXT-X-PART-INF: the longest a part takes.
     pub part_target: Option<Duration>,
+    /// DASH: segments can be asked for before they are whole, and then come as they are made.
+    pub in_progress: bool,
     /// EXT-X-SKIP, where the playlist before this one was not at hand to fill it in: so many
     /// segments from `media_sequence` on are not in `segments`.
     pub skipped: u64,
@@ -71,6 +73,7 @@ impl MediaPlaylist {
             start_offset: None,
             server_control: ServerControl::default(),
             part_target: None,
+            in_progress: false,
             skipped: 0,
             segments: Vec::new(),
             open: None,
@@ -142,6 +145,8 @@ pub struct Segment {
     pub bitrate: Option<u64>,
     /// The parts that make up the segment; servers list them only near the live edge.
     pub parts: Vec<Part>,
+    /// It can be asked for before it is whole, and was not when the playlist was made.
+    pub progress: Option<Progress>,
     /// DASH: where it starts on the presentation's timeline, in seconds as browsers come by them,
     /// which give it its number in the swarm ([`segment_id`](crate::swarm::identity::dash::segment_id)).
     /// None: that number is its media sequence number or its place.
@@ -168,6 +173,15 @@ impl Init {
     pub fn whole_key(&self) -> Option<&Arc<Key>> {
         self.key.as_ref().filter(|key| key.method.is_whole_segment())
     }
+}
+
+/// A segment in the making: the answer to a request for it goes on as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Time until it is whole, from when the playlist was made.
+    pub left: Duration,
+    /// Playing time of the chunks that it is made of, as far as can be told.
+    pub chunk: Duration,
 }
 
 /// A range of bytes.

@@ -36,7 +36,7 @@ pub use hls::{Directives, Refresh, Reload, Skip, Variables, Wishes, parse, parse
 pub use keys::{IDENTITY, Key, KeyMethod, Protection};
 pub use load::{Answer, Load, Now};
 pub use low_latency::{Edge, HintKind, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
-pub use media::{ByteRange, Init, MediaPlaylist, PlaylistType, Segment, StartOffset};
+pub use media::{ByteRange, Init, MediaPlaylist, PlaylistType, Progress, Segment, StartOffset};
 pub use presentation::{
     ContentSteering, Presentation, Rendition, RenditionKind, Resolution, SessionContent, SessionData, Variant,
 };

@@ -26,6 +26,12 @@ pub enum HttpError {
     TooLarge { url: String, limit: usize },
     #[error("{url}: the server sent another byte range than asked for")]
     WrongRange { url: String },
+    #[error("{url}: the server answered 416{}", advice(416))]
+    NoMore {
+        url: String,
+        /// Size of the resource, if the server says it.
+        total: Option<u64>,
+    },
     #[error("{url}: the server ignores byte ranges, and this stream cannot be played without them")]
     NoRanges { url: String },
 }
@@ -229,6 +235,11 @@ impl HttpClient {
                 (first, total)
             }
             status if status.is_success() => (0, response.content_length()),
+            StatusCode::RANGE_NOT_SATISFIABLE if ranged => {
+                let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
+                let total = range.and_then(parse_unsatisfied_range);
+                return Err(HttpError::NoMore { url: response.url().to_string(), total });
+            }
             status => {
                 // Where redirects led to says more than where they began.
                 let url = self.told_in(response.url()).to_string();
@@ -255,6 +266,12 @@ fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, _) = range.split_once('-')?;
     Some((first.trim().parse().ok()?, total.trim().parse().ok()))
+}
+
+/// Reads `bytes */TOTAL`, which says why a range cannot be had (RFC 9110, section 14.4).
+fn parse_unsatisfied_range(value: &str) -> Option<u64> {
+    let total = value.trim().strip_prefix("bytes")?.trim_start().strip_prefix("*/")?;
+    total.trim().parse().ok()
 }
 
 /// What the user can do about it.
@@ -318,6 +335,10 @@ mod tests {
 
     #[test]
     fn content_ranges() {
+        assert_eq!(parse_unsatisfied_range("bytes */10"), Some(10));
+        assert_eq!(parse_unsatisfied_range("bytes */*"), None);
+        // Of what still grows: RFC 8673, section 2.
+        assert_eq!(parse_content_range("bytes 5-9007199254740991/*"), Some((5, None)));
         assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(parse_content_range("bytes 5-9/*"), Some((5, None)));
         for bad in ["", "bytes", "bytes */10", "bytes x-9/10", "items 0-1/2", "bytes 5/10"] {

@@ -156,7 +156,7 @@ impl Message {
             }
             Command::Data { segment, request_id, size } => {
                 let (segment, request_id) = small(segment, request_id);
-                Self::Data { via, request_id, segment, size: size as u32 }
+                Self::Data { via, request_id, segment, size: size.map_or(u32::MAX, |size| size as u32) }
             }
             Command::Completed { segment, request_id } => {
                 let (segment, request_id) = small(segment, request_id);
@@ -200,7 +200,8 @@ impl Message {
             }
             Self::Data { request_id, segment, size, .. } => {
                 let (segment, request_id) = large(segment, request_id);
-                Command::Data { segment, request_id, size: u64::from(size) }
+                let size = (size < u32::MAX).then_some(u64::from(size));
+                Command::Data { segment, request_id, size }
             }
             Self::Completed { request_id, segment, .. } => {
                 let (segment, request_id) = large(segment, request_id);

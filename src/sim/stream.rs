@@ -86,6 +86,7 @@ impl Stream {
             duration: Duration::from_micros(self.segment),
             size: None,
             names: None,
+            pace: None,
         };
         (self.oldest(newest)..=newest).map(spec).collect()
     }

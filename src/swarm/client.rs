@@ -46,6 +46,11 @@ impl Client {
         }
     }
 
+    /// This plugin, which reads what other software does not.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::P2phls { .. })
+    }
+
     /// Whether this peer fetches what it is elected for. One that does not must be left out of the
     /// count, or the segments that fall to it would be fetched by nobody until backups step in.
     pub fn takes_part_in_election(self) -> bool {

@@ -17,7 +17,9 @@ pub struct Download {
     pub request_id: u64,
     /// Offset of the first byte asked for.
     pub offset: u64,
-    /// Bytes that the peer said will follow; None until it has answered.
+    /// The peer has said that bytes will follow.
+    pub answered: bool,
+    /// How many; None: it does not know yet either.
     pub size: Option<u64>,
     pub received: u64,
 }
@@ -29,7 +31,7 @@ pub struct Upload {
     pub request_id: u64,
     /// Offset of the next byte to send.
     pub next: u64,
-    /// Offset behind the last; None until the header has been sent.
+    /// Offset behind the last; None while that is not known.
     pub end: Option<u64>,
 }
 
@@ -50,13 +52,15 @@ pub enum Notice {
     /// The peer wants a segment as soon as we get it: [`Peer::subscriber`] says which.
     Subscribed,
     /// The peer sends `size` bytes, all there are, of the segment that we subscribed to.
-    Pushed { segment: SegmentId, size: u64 },
+    Pushed { segment: SegmentId, size: Option<u64> },
     /// The peer wants no more of what it asked for.
     Cancelled,
-    /// The peer will send `size` bytes of what we asked for.
-    Header { segment: SegmentId, offset: u64, size: u64 },
+    /// The peer will send `size` bytes of what we asked for; None: up to where the segment ends.
+    Header { segment: SegmentId, offset: u64, size: Option<u64> },
     /// All bytes asked for have come.
     Completed { segment: SegmentId },
+    /// The same, of a segment of which that tells the size.
+    Ended { segment: SegmentId, total: u64 },
     /// The peer does not have what we asked for.
     Absent { segment: SegmentId },
     /// Nothing to do.
@@ -170,6 +174,7 @@ impl Peer {
     /// It says that it has some of it.
     fn lists(&self, segment: SegmentId) -> bool {
         self.said.loaded.binary_search(&segment).is_ok()
+            || self.said.held.iter().any(|held| held.segment == segment)
     }
 
     fn doubt(&mut self, segment: SegmentId, doubt: Doubt) {
@@ -180,8 +185,9 @@ impl Peer {
 
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
-        let Announcement { loaded, http_loading, coming, .. } = &*self.said;
-        [loaded, http_loading, coming].into_iter().filter_map(|ids| ids.last().copied()).max()
+        let Announcement { loaded, http_loading, coming, held } = &*self.said;
+        let listed = [loaded, http_loading, coming].into_iter().filter_map(|ids| ids.last().copied());
+        listed.chain(held.iter().map(|held| held.segment)).max()
     }
 
     /// The peer can be expected to fetch `segment` for the swarm if it is elected: it ranks viewers as we do,
@@ -201,7 +207,8 @@ impl Peer {
     /// Asks for `segment` from `offset` on.
     pub fn request(&mut self, segment: SegmentId, offset: u64) -> Command {
         let request_id = self.new_request_id();
-        self.download = Some(Download { segment, request_id, offset, size: None, received: 0 });
+        self.download =
+            Some(Download { segment, request_id, offset, answered: false, size: None, received: 0 });
         Command::Request { segment, request_id, offset }
     }
 
@@ -219,12 +226,12 @@ impl Peer {
     }
 
     /// Serves the peer's subscription with the `size` bytes of the segment, if nothing else is being served.
-    pub fn push(&mut self, size: u64) -> Option<Command> {
+    pub fn push(&mut self, size: Option<u64>) -> Option<Command> {
         if self.upload.is_some() {
             return None;
         }
         let Subscription { segment, request_id } = self.subscriber.take()?;
-        self.upload = Some(Upload { segment, request_id, next: 0, end: Some(size) });
+        self.upload = Some(Upload { segment, request_id, next: 0, end: size });
         Some(Command::Data { segment, request_id, size })
     }
 
@@ -290,8 +297,8 @@ impl Peer {
                 Notice::Cancelled
             }
             Command::Data { segment, request_id, size } => match &mut self.download {
-                Some(d) if (d.segment, d.request_id) == (segment, request_id) && d.size.is_none() => {
-                    d.size = Some(size);
+                Some(d) if (d.segment, d.request_id) == (segment, request_id) && !d.answered => {
+                    (d.answered, d.size) = (true, size);
                     Notice::Header { segment, offset: d.offset, size }
                 }
                 // What was asked for meanwhile takes the place of what we subscribed to.
@@ -302,8 +309,9 @@ impl Peer {
                 None => match self.subscription.take_if(|ours| *ours == Subscription { segment, request_id })
                 {
                     Some(_) => {
+                        let answered = true;
                         let download =
-                            Download { segment, request_id, offset: 0, size: Some(size), received: 0 };
+                            Download { segment, request_id, offset: 0, answered, size, received: 0 };
                         self.download = Some(download);
                         Notice::Pushed { segment, size }
                     }
@@ -313,10 +321,13 @@ impl Peer {
             Command::Completed { segment, request_id } => match self.download {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
-                    if d.size != Some(d.received) {
-                        return Err(Violation::TooFewBytes);
+                    match d.size {
+                        None if d.answered => {
+                            Notice::Ended { segment, total: d.offset.saturating_add(d.received) }
+                        }
+                        Some(size) if size == d.received => Notice::Completed { segment },
+                        _ => return Err(Violation::TooFewBytes),
                     }
-                    Notice::Completed { segment }
                 }
                 _ => Notice::Nothing,
             },
@@ -351,10 +362,12 @@ impl Peer {
     /// is left of a transfer that was given up.
     pub fn payload(&mut self, len: u64) -> Result<Option<(SegmentId, u64)>, Violation> {
         let Some(download) = &mut self.download else { return Ok(None) };
-        let Some(size) = download.size else { return Ok(None) };
-        let at = download.offset + download.received;
-        download.received += len;
-        if download.received > size {
+        if !download.answered {
+            return Ok(None);
+        }
+        let at = download.offset.saturating_add(download.received);
+        download.received = download.received.saturating_add(len);
+        if download.size.is_some_and(|size| download.received > size) {
             return Err(Violation::TooManyBytes);
         }
         Ok(Some((download.segment, at)))

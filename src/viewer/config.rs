@@ -2,7 +2,7 @@
 
 //! What a viewer is told when it starts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::swarm::{PeerId, SegmentId};
 use crate::switcher::Policy;
@@ -62,6 +62,34 @@ pub struct SegmentSpec {
     pub size: Option<u64>,
     /// What the swarm calls it and the segment after it, where that is not by its id: elections go by it.
     pub names: Option<(SegmentId, SegmentId)>,
+    /// It is still being made; None: it is whole.
+    pub pace: Option<Pace>,
+}
+
+/// How a segment comes that is still being made: as it is made, chunk by chunk, however fast the line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// When it is whole.
+    pub whole_at: Instant,
+    /// Playing time of what comes at a time: for so long nothing may come.
+    pub chunk: Duration,
+}
+
+impl Pace {
+    /// Time until the segment is whole.
+    pub fn left(&self, now: Instant) -> Duration {
+        self.whole_at.saturating_duration_since(now)
+    }
+
+    /// It cannot have ended yet, even if clocks are a little apart.
+    pub fn is_unfinished(&self, now: Instant) -> bool {
+        self.left(now) > self.chunk / 8
+    }
+
+    /// There may be more of it later, even if whoever makes it is a little late.
+    pub fn may_grow(&self, now: Instant) -> bool {
+        now < self.whole_at + self.chunk / 2
+    }
 }
 
 impl SegmentSpec {
@@ -77,6 +105,7 @@ impl SegmentSpec {
     /// The segment after it, which is taken to be as long.
     pub fn next(&self) -> Self {
         let names = self.names.map(|(_, next)| (next, next));
-        Self { id: SegmentId(self.id.0.saturating_add(1)), start: self.end(), names, ..*self }
+        let pace = self.pace.map(|pace| Pace { whole_at: pace.whole_at + self.duration, ..pace });
+        Self { id: SegmentId(self.id.0.saturating_add(1)), start: self.end(), names, pace, ..*self }
     }
 }

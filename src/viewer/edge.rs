@@ -97,6 +97,7 @@ mod tests {
             duration: secs(4),
             size: None,
             names: None,
+            pace: None,
         };
         let mut edge = LiveEdge::default();
         edge.note(start, &spec(10));

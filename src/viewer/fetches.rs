@@ -48,10 +48,18 @@ impl Viewer {
         let Some(work) = &mut holding.http else { return false };
         work.next = offset;
         work.first_byte = Some(now);
-        if !work.early {
-            self.http.record_latency(now.saturating_duration_since(work.started));
+        let is_early = work.early;
+        let latency = now.saturating_duration_since(work.started);
+        let may_grow = self.may_grow(now, segment, latency);
+        if !is_early && self.tells_latency(now, segment, latency) {
+            self.http.record_latency(latency);
         }
         let Some(total) = total else { return true };
+        let Some(holding) = self.holdings.get_mut(&segment) else { return false };
+        if may_grow {
+            holding.http.iter_mut().for_each(|work| work.partial = true);
+            return true;
+        }
         if holding.total_trusted && holding.total != Some(total) && holding.have > 0 {
             // The origin has put something else in its place: begin anew rather than join the two.
             self.evict(segment);
@@ -108,6 +116,7 @@ impl Viewer {
             // The origin has more than peers said there was.
             self.reject(segment, "gave a wrong size");
         }
+        let is_paced = self.pace(segment).is_some_and(|pace| pace.whole_at > now);
         let holding = self.holdings.get_mut(&segment)?;
         // A server that ignores the end of a range sends more than was asked for.
         let len = if holding.total_trusted { len.saturating_sub(beyond) } else { len };
@@ -116,6 +125,11 @@ impl Viewer {
         work.next += len;
         work.received += len;
         work.last_progress = now;
+        if is_paced {
+            // How fast the line is shows in what comes once all of it could.
+            work.first_byte = Some(now);
+            work.paced = work.received;
+        }
         // Two sources can leave no gap, but a peer's bytes can be rejected behind a request's back.
         if offset > holding.have {
             self.cancel_http(segment);
@@ -161,8 +175,12 @@ impl Viewer {
         if holding.total_trusted && holding.total.is_some_and(|total| work.next < total) {
             return self.handle_http_failure(now, fetch, FetchFailure::Failed);
         }
+        if work.partial || self.is_unfinished(now, segment) {
+            return self.pause_fetch(now, segment);
+        }
+        let Some(holding) = self.holdings.get_mut(&segment) else { return };
         if holding.total.replace(work.next).is_none() {
-            // Nobody could be told before.
+            // Few could be told before.
             self.announce_soon(now);
         }
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
@@ -214,7 +232,7 @@ impl Viewer {
     fn learn_from(&mut self, now: Instant, segment: SegmentId) {
         let Some(work) = self.holdings.get(&segment).and_then(|h| h.http) else { return };
         let first = work.first_byte.unwrap_or(work.started);
-        self.http.record_transfer(work.received, now.saturating_duration_since(first));
+        self.http.record_transfer(work.received - work.paced, now.saturating_duration_since(first));
     }
 
     pub(super) fn cancel_http(&mut self, segment: SegmentId) {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::trace::Trace;
-use super::{FetchFailure, FetchId, PeerKey};
+use super::{FetchFailure, FetchId, Pace, PeerKey};
 use crate::switcher::RateMeter;
 
 /// An HTTP request under way.
@@ -24,10 +24,16 @@ pub struct HttpFetch {
     pub last_progress: Instant,
     /// Bytes it has brought.
     pub received: u64,
+    /// Those of them that came at the pace of the clock: `first_byte` is that of what follows.
+    pub paced: u64,
     /// Some of them were new.
     pub useful: bool,
     /// It was made before the segment was there, so how long it takes to be answered says nothing.
     pub early: bool,
+    /// What it brings is what there was of a segment that is still being made.
+    pub partial: bool,
+    /// How the segment came when it was asked for.
+    pub pace: Option<Pace>,
 }
 
 /// A transfer from a peer under way.
@@ -42,6 +48,8 @@ pub struct PeerTransfer {
     pub first_byte: Option<Instant>,
     pub last_progress: Instant,
     pub received: u64,
+    /// As [`HttpFetch::paced`].
+    pub paced: u64,
     pub meter: RateMeter,
     /// The peer does not hold the segment whole itself: it passes on what it gets.
     pub relayed: bool,
@@ -58,6 +66,7 @@ impl PeerTransfer {
             first_byte: None,
             last_progress: now,
             received: 0,
+            paced: 0,
             meter: RateMeter::new(Duration::from_secs(1)),
             relayed,
         }

@@ -15,6 +15,7 @@
 //! | `fetches` | HTTP requests: their start, bytes, end and failures |
 //! | `peers` | channels and commands of peers, and the bytes they send |
 //! | `serving` | uploads and announcements |
+//! | `progress` | segments that are still being made, and those whose size is not known |
 //! | `starting` | playback that stands still, and a swarm that is still forming |
 //! | `subscriptions` | standing requests for the next segment |
 //! | `edge` | when the next live segment is to be expected |
@@ -31,6 +32,7 @@ mod memory;
 mod news;
 mod peers;
 mod planning;
+mod progress;
 mod seat;
 mod serving;
 mod starting;
@@ -52,7 +54,7 @@ use crate::swarm::{Command, PeerId, SegmentId};
 use crate::switcher::DeliveryEstimate;
 
 pub use accounting::Counters;
-pub use config::{SegmentSpec, ViewerConfig};
+pub use config::{Pace, SegmentSpec, ViewerConfig};
 use edge::LiveEdge;
 pub use fetches::{Confirmation, FetchFailure};
 pub use holding::Placement;

@@ -104,6 +104,7 @@ impl Viewer {
                 peer.state.note_success();
                 self.transfer_done(now, key, segment);
             }
+            Notice::Ended { segment, total } => self.take_end(now, key, segment, total),
             Notice::Absent { segment } => {
                 peer.state.note_refusal(now, segment);
                 self.forget_transfer(key, segment, "cannot give it now");
@@ -133,7 +134,12 @@ impl Viewer {
         peer.meter.record(now, len);
         let id = peer.state.id;
         let (segment, offset) = placed;
+        if !self.can_take(now, key, segment, offset.saturating_add(len)) {
+            return None;
+        }
+        let is_paced = self.pace(segment).is_some_and(|pace| pace.whole_at > now);
         let holding = self.holdings.get_mut(&segment)?;
+        let peer = self.peers.get_mut(&key)?;
         let transfer = holding.transfer.as_mut().filter(|t| t.peer == key)?;
         let is_first = transfer.first_byte.is_none();
         if is_first {
@@ -146,6 +152,10 @@ impl Viewer {
         }
         transfer.last_progress = now;
         transfer.received += len;
+        if is_paced {
+            transfer.first_byte = Some(now);
+            transfer.paced = transfer.received;
+        }
         transfer.meter.record(now, len);
         transfer.next = offset + len;
         if offset > holding.have {
@@ -196,25 +206,16 @@ impl Viewer {
         key: PeerKey,
         segment: SegmentId,
         offset: u64,
-        size: u64,
+        size: Option<u64>,
     ) {
-        let largest = self.config.max_memory / 4;
+        // Without a size nothing is known before it has ended.
+        let Some(size) = size else { return };
+        let largest = self.largest();
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let total = offset.saturating_add(size);
         match holding.total {
             Some(known) if known == total => {}
-            Some(_) if holding.total_trusted => {
-                let relayed = holding.transfer.is_some_and(|t| t.peer == key && t.relayed);
-                self.forget_transfer(key, segment, "gave a wrong size");
-                self.blame(Contributor { peer: key, relayed }, "gave a wrong size");
-            }
-            // Two peers disagree. Who is right shows when the origin is asked; do not mix their bytes.
-            Some(_) => {
-                if let Some(peer) = self.peers.get_mut(&key) {
-                    peer.state.note_failure(now, segment);
-                }
-                self.forget_transfer(key, segment, "gave another size than others");
-            }
+            Some(_) => self.doubt_size(now, key, segment),
             None if total > largest || size == 0 => {
                 self.counters.banned_peers += 1;
                 self.drop_peer(key, "gave an absurd size");
@@ -223,15 +224,36 @@ impl Viewer {
         }
     }
 
-    fn learn_from_transfer(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
+    /// The most bytes that a peer is believed a segment to have.
+    pub(super) fn largest(&self) -> u64 {
+        self.config.max_memory / 4
+    }
+
+    /// A peer's size of a segment is not the one that is known.
+    pub(super) fn doubt_size(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
+        let Some(holding) = self.holdings.get(&segment) else { return };
+        if holding.total_trusted {
+            let relayed = holding.transfer.is_some_and(|t| t.peer == key && t.relayed);
+            self.forget_transfer(key, segment, "gave a wrong size");
+            return self.blame(Contributor { peer: key, relayed }, "gave a wrong size");
+        }
+        // Two peers disagree. Who is right shows when the origin is asked; do not mix their bytes.
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.state.note_failure(now, segment);
+        }
+        self.forget_transfer(key, segment, "gave another size than others");
+    }
+
+    pub(super) fn learn_from_transfer(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
         let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
         let Some(peer) = self.peers.get_mut(&key).filter(|_| transfer.peer == key) else { return };
         let first = transfer.first_byte.unwrap_or(transfer.started);
-        peer.estimate.record_transfer(transfer.received, now.saturating_duration_since(first));
+        peer.estimate
+            .record_transfer(transfer.received - transfer.paced, now.saturating_duration_since(first));
     }
 
     /// The peer says that it has sent all it was asked for.
-    fn transfer_done(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
+    pub(super) fn transfer_done(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
         self.trace_peer_end(segment, key, "has sent all");
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         if holding.transfer.is_some_and(|t| t.peer == key) {
@@ -241,7 +263,7 @@ impl Viewer {
     }
 
     /// The transfer comes to nothing, by nobody's fault that matters.
-    fn forget_transfer(&mut self, key: PeerKey, segment: SegmentId, why: &str) {
+    pub(super) fn forget_transfer(&mut self, key: PeerKey, segment: SegmentId, why: &str) {
         self.trace_peer_end(segment, key, why);
         let running =
             self.peers.get(&key).and_then(|p| p.state.download).is_some_and(|d| d.segment == segment);

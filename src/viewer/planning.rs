@@ -5,10 +5,9 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use litemap::LiteMap;
-
 use super::holding::{Holding, HttpFetch, PeerTransfer, State};
-use super::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer};
+use super::progress::silent_at;
+use super::{Action, FetchFailure, FetchId, Pace, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
 use crate::switcher::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide, last_call, spread};
 
@@ -35,7 +34,7 @@ const MUCH_LATER: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// An origin that is silent for so long is not waited for where a peer has the bytes.
-const HTTP_SILENCE: Duration = Duration::from_millis(1000);
+pub(super) const HTTP_SILENCE: Duration = Duration::from_millis(1000);
 
 /// How long it takes from one viewer's first byte to the next one's, in times from a request to its first byte.
 const NEWS: f64 = 2.5;
@@ -74,6 +73,7 @@ impl Viewer {
     /// One pass over all that is wanted.
     pub(super) fn plan(&mut self, now: Instant) {
         self.give_up_on_silent_peers(now);
+        self.ask_again_where_chunks_stopped(now);
         self.report_what_cannot_be_had(now);
         self.watch_start(now);
         let policy = self.policy();
@@ -111,7 +111,7 @@ impl Viewer {
             match choice {
                 Choice::Wait => {
                     if let Some(work) = self.holdings.get(&spec.id).and_then(|h| h.http) {
-                        let at = work.last_progress + HTTP_SILENCE;
+                        let at = silent_at(&work);
                         if at > now {
                             self.wake_at(at);
                         }
@@ -190,10 +190,10 @@ impl Viewer {
             missing,
             http: match holding.and_then(|h| h.http) {
                 None => HttpWork::None,
-                Some(work) if work.last_progress + HTTP_SILENCE <= now => HttpWork::Silent,
+                Some(work) if silent_at(&work) <= now => HttpWork::Silent,
                 Some(_) => HttpWork::Running,
             },
-            peer_work: transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing) }),
+            peer_work: transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing, spec.pace) }),
             peer_free: transfers < MAX_TRANSFERS && self.best_peer(now, spec.id).is_some(),
             peers_from: self.peers_from(now, spec, holding.map_or(slack, |h| h.first_slack), policy),
             is_coming: self.news.has(spec.id),
@@ -245,7 +245,7 @@ impl Viewer {
         peer.last_progress = now;
         holding.transfer = Some(PeerTransfer::new(now, key, holding.have, held != WHOLE));
         self.actions.push_back(Action::Command { peer: key, command });
-        self.wake_at(now + patience(&self.peers, &self.holdings, key));
+        self.wake_at(now + self.patience(now, key));
     }
 
     fn ask_http(&mut self, now: Instant, spec: &SegmentSpec, reason: Reason) {
@@ -276,8 +276,11 @@ impl Viewer {
             first_byte: None,
             last_progress: now,
             received: 0,
+            paced: 0,
             useful: false,
             early: self.announced_only == Some(spec.id),
+            partial: false,
+            pace: spec.pace,
         });
         self.note_step_in(spec, reason);
         match reason {
@@ -331,7 +334,7 @@ impl Viewer {
             if peer.state.failures >= MAX_FAILURES || strange && peer.state.refusals >= MAX_REFUSALS {
                 useless.push(*key);
             } else if peer.state.download.is_some() {
-                match peer.last_progress + patience(&self.peers, &self.holdings, *key) {
+                match peer.last_progress + self.patience(now, *key) {
                     at if at <= now => silent.push(*key),
                     at => look_at(at),
                 }
@@ -349,24 +352,25 @@ impl Viewer {
             self.drop_peer(key, "has not given anything it was asked for");
         }
     }
-}
 
-/// How long a peer may be silent.
-fn patience(
-    peers: &LiteMap<PeerKey, super::RemotePeer>,
-    holdings: &LiteMap<SegmentId, Holding>,
-    key: PeerKey,
-) -> Duration {
-    let segment = peers.get(&key).and_then(|p| p.state.download).map(|d| d.segment);
-    let transfer = segment.and_then(|segment| holdings.get(&segment)).and_then(|h| h.transfer);
-    if transfer.is_some_and(|t| t.relayed) { SILENCE_OF_RELAY } else { SILENCE }
+    /// How long a peer may be silent.
+    fn patience(&self, now: Instant, key: PeerKey) -> Duration {
+        let segment = self.peers.get(&key).and_then(|p| p.state.download).map(|d| d.segment);
+        let transfer = segment.and_then(|segment| self.holdings.get(&segment)).and_then(|h| h.transfer);
+        let silence = if transfer.is_some_and(|t| t.relayed) { SILENCE_OF_RELAY } else { SILENCE };
+        silence + segment.map_or(Duration::ZERO, |segment| self.pause_between_chunks(now, segment))
+    }
 }
 
 /// Time until a transfer is done at the rate it has shown.
-fn remaining(now: Instant, transfer: &PeerTransfer, missing: u64) -> Option<Duration> {
+fn remaining(now: Instant, transfer: &PeerTransfer, missing: u64, pace: Option<Pace>) -> Option<Duration> {
     const ENOUGH_TO_TELL: Duration = Duration::from_millis(500);
     let running = now.saturating_duration_since(transfer.first_byte?);
     let silent = now.saturating_duration_since(transfer.last_progress);
+    if let Some(pace) = pace.filter(|pace| pace.may_grow(now)) {
+        // It cannot be done before it is made, and who has kept up so far brings the rest at once.
+        return (silent <= pace.chunk + ENOUGH_TO_TELL).then_some(pace.left(now));
+    }
     if running < ENOUGH_TO_TELL || silent > ENOUGH_TO_TELL {
         return None;
     }

@@ -2,9 +2,10 @@
 
 //! Uploads and announcements: what this viewer gives to others.
 //!
-//! A segment is given away from its first bytes on, whoever brings them, as soon as its size is known: copies
+//! A segment is given away from its first bytes on, whoever brings them: copies
 //! spread at the speed of the links instead of once per segment. Viewers cannot come to wait for each other,
-//! because each asks only who has said that it holds more than itself.
+//! because each asks only who has said that it holds more than itself. What has no size yet goes to our own kind
+//! alone, and ends with the word that it has (`progress`).
 
 use std::time::{Duration, Instant};
 
@@ -63,18 +64,17 @@ impl Viewer {
         others < self.upload_slots(now)
     }
 
-    /// How much of a segment may be given away now, and its size.
-    pub(super) fn servable(&self, segment: SegmentId) -> Option<(u64, u64)> {
+    /// How much of a segment may be given away now, and its size if that is known.
+    pub(super) fn servable(&self, segment: SegmentId) -> Option<(u64, Option<u64>)> {
         let holding = self.holdings.get(&segment).filter(|_| self.config.upload_to_peers)?;
-        let total = holding.total?;
-        holding.is_passed_on().then_some((holding.have, total))
+        holding.is_passed_on().then_some((holding.have, holding.total))
     }
 
     /// Bytes that could go to a peer at once if there were room.
     fn ready_for(&self, key: PeerKey) -> u64 {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return 0 };
         let have = self.holdings.get(&upload.segment).map_or(0, |h| h.have);
-        have.min(upload.end.unwrap_or(0)).saturating_sub(upload.next)
+        have.min(upload.end.unwrap_or(u64::MAX)).saturating_sub(upload.next)
     }
 
     /// A peer asks for something.
@@ -82,13 +82,17 @@ impl Viewer {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
         let has_slot = self.has_slot(now, key);
-        let servable = self.servable(segment).filter(|(_, total)| has_slot && upload.next < *total);
+        let servable = self
+            .servable(segment)
+            .filter(|(have, total)| has_slot && upload.next < total.unwrap_or(have.saturating_add(1)));
         let Some(peer) = self.peers.get_mut(&key) else { return };
+        // Others read no header without a size.
+        let servable = servable.filter(|(_, total)| total.is_some() || peer.state.client.is_ours());
         let command = match (servable, &mut peer.state.upload) {
             (Some((_, total)), Some(upload)) => {
-                upload.end = Some(total);
+                upload.end = total;
                 peer.served = now;
-                Command::Data { segment, request_id, size: total - upload.next }
+                Command::Data { segment, request_id, size: total.map(|total| total - upload.next) }
             }
             _ => {
                 peer.state.upload = None;
@@ -165,6 +169,7 @@ impl Viewer {
     }
 
     fn serve_turn(&mut self, now: Instant, key: PeerKey, turn: u64, budget: u64) -> Served {
+        self.end_upload_at_size(now, key);
         let ready = self.ready_for(key);
         let Some(peer) = self.peers.get_mut(&key) else { return Served::Nothing };
         let Some(upload) = &mut peer.state.upload else { return Served::Nothing };
@@ -177,20 +182,25 @@ impl Viewer {
         }
         let range = upload.next..upload.next + wanted;
         upload.next = range.end;
-        let (segment, request_id, done) = (upload.segment, upload.request_id, upload.end == Some(range.end));
+        let (segment, done) = (upload.segment, upload.end == Some(range.end));
         peer.served = now;
         peer.room -= wanted;
         peer.uploaded += wanted;
         self.counters.upload_bytes += wanted;
         self.actions.push_back(Action::Upload { peer: key, segment, range });
         if done {
-            peer.state.upload = None;
-            let command = Command::Completed { segment, request_id };
-            self.actions.push_back(Action::Command { peer: key, command });
-            self.push_to(now, key);
-            self.offer_again(now);
+            self.complete_upload(now, key);
         }
         Served::Bytes(wanted)
+    }
+
+    /// The peer has been sent all that it asked for.
+    pub(super) fn complete_upload(&mut self, now: Instant, key: PeerKey) {
+        let Some(upload) = self.peers.get_mut(&key).and_then(|p| p.state.upload.take()) else { return };
+        let command = Command::Completed { segment: upload.segment, request_id: upload.request_id };
+        self.actions.push_back(Action::Command { peer: key, command });
+        self.push_to(now, key);
+        self.offer_again(now);
     }
 
     /// Whoever has waited too long for bytes that we do not have ourselves is sent elsewhere.
@@ -204,7 +214,7 @@ impl Viewer {
             let holding = self.holdings.get(&upload.segment);
             let comes = holding.is_some_and(|h| h.state != State::Partial || h.is_fed());
             let patience = if comes { STARVED } else { FORSAKEN };
-            match peer.served + patience {
+            match peer.served + patience + self.pause_between_chunks(now, upload.segment) {
                 at if at <= now => starved.push((*key, upload)),
                 at => self.wake = Some(self.wake.map_or(at, |wake| wake.min(at))),
             }
@@ -263,13 +273,15 @@ impl Viewer {
         // Who has nothing to give had better not be asked, nor counted upon in the election.
         let giving = self.can_give(now).then(|| self.holdings.iter());
         for (id, holding) in giving.into_iter().flatten() {
-            if self.servable(*id).is_some() {
+            let servable = self.servable(*id);
+            let has_size = servable.is_some_and(|(_, total)| total.is_some());
+            if has_size {
                 said.loaded.push(*id);
-                if holding.state == State::Partial {
-                    said.held.push(Held { segment: *id, bytes: holding.have });
-                }
             } else if holding.http.is_some() {
                 said.http_loading.push(*id);
+            }
+            if servable.is_some() && holding.state == State::Partial {
+                said.held.push(Held { segment: *id, bytes: holding.have });
             }
         }
         Some(Command::Announcement(said.into()))

@@ -85,6 +85,7 @@ mod tests {
             duration,
             size: None,
             names: None,
+            pace: None,
         };
         viewer.handle_segments((0..10).map(spec).collect(), false);
         viewer.handle_swarm_forming(true);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::holding::{Holding, PeerTransfer, State};
 use super::peers::RemotePeer;
 use super::{Action, PeerKey, SegmentSpec, Viewer};
-use crate::swarm::{Client, Command, SegmentId};
+use crate::swarm::{Command, SegmentId};
 use crate::switcher::Situation;
 
 /// Whoever we have subscribed to is given so much longer than the first who offered the segment.
@@ -29,7 +29,7 @@ impl Viewer {
         let next = SegmentId(segment.0.saturating_add(1));
         self.unsubscribe(next);
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if matches!(peer.state.client, Client::P2phls { .. }) && peer.state.has_announced() {
+        if peer.state.client.is_ours() && peer.state.has_announced() {
             let command = peer.state.subscribe(next);
             self.actions.push_back(Action::Command { peer: key, command });
         }
@@ -91,6 +91,9 @@ impl Viewer {
             return self.refuse_subscriber(key);
         }
         let Some(peer) = self.peers.get_mut(&key) else { return };
+        if total.is_none() && !peer.state.client.is_ours() {
+            return;
+        }
         if let Some(command) = peer.state.push(total) {
             peer.served = now;
             self.actions.push_back(Action::Command { peer: key, command });
@@ -113,7 +116,7 @@ impl Viewer {
     }
 
     /// A peer begins to send what we have subscribed to.
-    pub(super) fn take_push(&mut self, now: Instant, key: PeerKey, segment: SegmentId, size: u64) {
+    pub(super) fn take_push(&mut self, now: Instant, key: PeerKey, segment: SegmentId, size: Option<u64>) {
         let wants = |h: &Holding| {
             h.state == State::Partial && h.have == 0 && h.transfer.is_none() && h.http.is_none()
         };

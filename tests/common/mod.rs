@@ -5,6 +5,7 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod chunked;
 pub mod dash;
 pub mod encrypted;
 pub mod live;

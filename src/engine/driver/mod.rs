@@ -260,7 +260,13 @@ impl Driver {
                 Input::Select => self.select(&world),
                 Input::Playlist(event) => self.handle_playlist(event, &world)?,
                 Input::Fetch(stream, event) => {
-                    self.switching.watch(Instant::now(), &event);
+                    let told =
+                        |id| self.streams().find(|s| s.id == stream).is_none_or(|s| s.tells_of_line(id));
+                    if let FetchEvent::Bytes { fetch, bytes } = &event
+                        && told(*fetch)
+                    {
+                        self.switching.watch(Instant::now(), bytes.len());
+                    }
                     if let Some(stream) = self.stream(stream) {
                         stream.handle_fetch(event);
                     }

@@ -165,7 +165,8 @@ impl Driver {
         if stream.timeline.segments().is_empty() {
             return; // A live stream that has not begun.
         }
-        let position = if generation == 0 { stream.timeline.start_position() } else { position };
+        let start = || stream.timeline.exact_start().unwrap_or_else(|| stream.timeline.start_position());
+        let position = if generation == 0 { start() } else { position };
         let begins_at_edge = generation == 0 && stream.timeline.low_latency_start().is_some();
         self.shared.lock().begin = begins_at_edge.then(|| (position, Instant::now()));
         match generation {

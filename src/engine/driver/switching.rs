@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use super::succession::goes_with;
 use super::{Driver, World};
-use crate::engine::fetcher::FetchEvent;
 use crate::engine::playlists::{Media, PlaylistEvent};
 use crate::engine::stream::Stream;
 use crate::engine::{Config, SessionError, TrackKind, playlists};
@@ -100,10 +99,8 @@ impl Switching {
     }
 
     /// What HTTP delivers is measured whatever it is for.
-    pub fn watch(&mut self, now: Instant, event: &FetchEvent) {
-        if let FetchEvent::Bytes { bytes, .. } = event {
-            self.throughput.record(now, bytes.len() as u64);
-        }
+    pub fn watch(&mut self, now: Instant, bytes: usize) {
+        self.throughput.record(now, bytes as u64);
     }
 
     /// What HTTP does from now on.

@@ -144,7 +144,11 @@ impl Track {
             }
             None => (first.number, first.start),
         };
+        let exact = generation == 0 && timeline.exact_start().is_some();
         self.pump.go_to(number, start, generation);
+        if exact {
+            self.pump.show_from(position);
+        }
         self.origin = position.max(start);
         stream.go_to(number);
     }

@@ -50,6 +50,10 @@ impl Stream {
                 self.fetches.remove(&fetch);
                 self.viewer.handle_http_end(now, fetch);
             }
+            FetchEvent::Nothing { fetch, total } => {
+                self.fetches.remove(&fetch);
+                self.viewer.handle_http_nothing(now, fetch, total);
+            }
             FetchEvent::Failed { fetch, failure, error } => {
                 let early = self.fetches.remove(&fetch).and_then(|fetch| fetch.early);
                 log::info!(target: "p2phls-net", "{error}");

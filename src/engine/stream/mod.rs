@@ -42,7 +42,7 @@ use crate::swarm::wire::{self, Decoder};
 use crate::swarm::{Announcement, PeerId, SegmentId};
 use crate::switcher::Line;
 use crate::switcher::meeting::Held;
-use crate::viewer::{Action, FetchFailure, FetchId, PeerKey, SegmentSpec, Viewer, ViewerConfig};
+use crate::viewer::{Action, FetchFailure, FetchId, Pace, PeerKey, SegmentSpec, Viewer, ViewerConfig};
 use names::Names;
 use parts::Early;
 
@@ -67,6 +67,8 @@ pub struct Stream {
     /// What its segments hold.
     kind: Kind,
     pub timeline: Timeline,
+    /// When it was taken.
+    taken: Instant,
     /// Number of the last segment that is wanted, where another stream goes on after it.
     last: Option<i64>,
     /// Number of the segment that goes out next or is going out.
@@ -107,6 +109,14 @@ struct Fetch {
     answered: bool,
     /// It was made before what it is for was listed.
     early: Option<Early>,
+    /// Until then it comes as the segment is made, whatever the line could carry.
+    paced_until: Option<Instant>,
+}
+
+impl Fetch {
+    fn is_paced(&self, now: Instant) -> bool {
+        self.paced_until.is_some_and(|until| now < until)
+    }
 }
 
 /// Which variant or rendition a stream is.
@@ -157,6 +167,7 @@ impl Stream {
             playlist_url: identity.playlist_url,
             kind: identity.kind,
             timeline: timeline.clone(),
+            taken: Instant::now(),
             last: None,
             cursor: None,
             hints_failed: false,
@@ -205,6 +216,7 @@ impl Stream {
         self.fold_parts(&mut timeline);
         self.names.update(&timeline);
         let before = std::mem::replace(&mut self.timeline, timeline);
+        self.taken = Instant::now();
         self.replace_pieces(&before);
         self.tell_segments();
         self.look_after_hints();
@@ -235,6 +247,7 @@ impl Stream {
             duration: s.segment.duration,
             size: s.segment.byte_range.map(|range| range.length),
             names: self.names.of(s),
+            pace: s.segment.progress.map(|p| Pace { whole_at: self.taken + p.left, chunk: p.chunk }),
         });
         self.viewer.handle_segments(specs.collect(), self.timeline.is_live());
     }
@@ -266,13 +279,20 @@ impl Stream {
 
     /// What HTTP is doing for it.
     pub fn line(&self) -> Line {
-        // What is asked for early waits for the publisher, not for the line.
-        let waiting = |fetch: &Fetch| fetch.early.is_none();
-        match self.fetches.values().any(|fetch| fetch.answered) {
-            true => Line::Receiving,
-            false if self.fetches.values().any(waiting) => Line::Waiting,
-            false => Line::Idle,
-        }
+        let now = Instant::now();
+        let fetches = self.fetches.values().filter(|fetch| !fetch.is_paced(now));
+        let line = |fetch: &Fetch| match (fetch.answered, &fetch.early) {
+            (true, _) => Line::Receiving,
+            (false, None) => Line::Waiting,
+            // What is asked for early waits for the publisher, not for the line.
+            (false, Some(_)) => Line::Idle,
+        };
+        fetches.map(line).fold(Line::Idle, Line::and)
+    }
+
+    /// Whether how fast a request's bytes come says something of the line.
+    pub fn tells_of_line(&self, fetch: FetchId) -> bool {
+        self.fetches.get(&fetch).is_none_or(|fetch| !fetch.is_paced(Instant::now()))
     }
 
     /// HTTP requests under way.
@@ -307,9 +327,10 @@ impl Stream {
                     FetchTarget { url: placed.segment.url.clone(), range: placed.segment.byte_range };
                 log::debug!(target: "p2phls-engine", "segment {segment}: HTTP from byte {offset}");
                 let early = placed.is_hinted().then(|| Early::new(&placed.segment.url));
+                let paced_until = placed.segment.progress.map(|progress| self.taken + progress.left);
                 let http = http.asking_for(self.object(placed));
                 let task = fetcher::spawn(http, self.id, fetch, target, offset, self.events.clone());
-                self.fetches.insert(fetch, Fetch { task, answered: false, early });
+                self.fetches.insert(fetch, Fetch { task, answered: false, early, paced_until });
             }
             Action::CancelFetch { fetch } => {
                 if let Some(fetch) = self.fetches.remove(&fetch) {

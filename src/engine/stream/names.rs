@@ -142,7 +142,13 @@ impl Names {
             return parts.is_ahead(said);
         }
         let newest = self.newest.map_or(i64::MAX, |(_, time, _)| identity::number_at(time));
-        said.loaded.iter().chain(&said.http_loading).chain(&said.coming).any(|name| name.0 > newest)
+        let held = said.held.iter().map(|held| &held.segment);
+        said.loaded
+            .iter()
+            .chain(&said.http_loading)
+            .chain(&said.coming)
+            .chain(held)
+            .any(|name| name.0 > newest)
     }
 
     /// A command as peers have to read it. None: it is about nothing that has a name.
@@ -226,6 +232,7 @@ mod tests {
             gap: false,
             bitrate: None,
             parts: Vec::new(),
+            progress: None,
             time: Some(*time),
             inband_events: None,
         };

@@ -8,13 +8,15 @@ use std::time::Duration;
 use url::Url;
 
 use super::addresses::Address;
-use super::mpd::{AdaptationSet, Base, Mpd, Period, Representation};
+use super::mpd::{AdaptationSet, Base, Mpd, Offset, Period, Representation};
 use super::protection::{ContentProtection, sample_keys};
 use super::segments::SegmentTime;
 use super::sidx::SegmentIndex;
 use super::values::{Nanos, SECOND, duration_of, ticks_to_nanos};
 use super::{DashError, Kind};
-use crate::manifest::{InbandEvents, Init, Key, MAX_SEGMENTS, MediaPlaylist, PlaylistType, Segment};
+use crate::manifest::{
+    InbandEvents, Init, Key, MAX_SEGMENTS, MediaPlaylist, PlaylistType, Progress, Segment,
+};
 
 /// Most segments of a live stream that are listed, the newest: five hours of two-second ones. The time
 /// shift buffer of many has no end, and the list is made anew with each segment.
@@ -25,6 +27,18 @@ const MAX_ADDRESS_BYTES: usize = 64 << 20;
 
 /// A hole between two segments that is no more than rounding or the end of the last audio frame.
 const SMALL_HOLE: Nanos = SECOND / 5;
+
+/// How far behind the clock a stream is played whose segments can be asked for before they are whole, where the
+/// MPD does not say: as far as its peers need to pass on segments of two seconds.
+const LOW_LATENCY: Duration = Duration::from_secs(3);
+
+/// Closer to the clock there would be nothing to show at times, whatever the MPD says.
+const LOWEST_LATENCY: Duration = Duration::from_secs(1);
+
+/// Chunks are taken to be so long at least and at most, and so long where nothing tells.
+const SHORTEST_CHUNK: Nanos = SECOND / 10;
+const LONGEST_CHUNK: Nanos = 4 * SECOND;
+const USUAL_CHUNK: Nanos = SECOND;
 
 /// A property that says that a period goes on where the one before ended, time stamps and all:
 /// ISO/IEC 23009-1 5.3.2.4.
@@ -93,7 +107,11 @@ impl<'a> Builder<'a> {
             encryption: protections.iter().find_map(|p| p.segment_encryption.as_deref()),
             init,
             events: inband_events(period_start, set, representation),
+            early: (self.mpd.dynamic && !representation.availability_complete())
+                .then(|| representation.availability_offset())
+                .filter(|early| *early != Offset::None),
         };
+        self.playlist.in_progress |= common.early.is_some();
         match index {
             Some(index) => {
                 let offset = &representation.addressing.timing;
@@ -199,6 +217,7 @@ impl<'a> Builder<'a> {
             gap: false,
             bitrate: None,
             parts: Vec::new(),
+            progress: self.progress(common, start, end),
             time: Some(period_start as f64 / SECOND as f64 + seconds),
             inband_events: common.events.clone(),
         };
@@ -206,6 +225,19 @@ impl<'a> Builder<'a> {
         self.starts.push(start);
         self.cursor = Some(end.max(start));
         Ok(true)
+    }
+
+    /// How far a segment is, where it can be asked for before it is whole.
+    fn progress(&self, common: &Common<'_>, start: Nanos, end: Nanos) -> Option<Progress> {
+        let early = common.early?;
+        let left = end.saturating_sub(self.mpd.position_at(self.now));
+        // It is there for as long before its end as its first chunk is there.
+        let chunk = match early {
+            Offset::By(early) => end.saturating_sub(start).saturating_sub(early),
+            Offset::Always | Offset::None => USUAL_CHUNK,
+        };
+        let chunk = chunk.clamp(SHORTEST_CHUNK, LONGEST_CHUNK);
+        (left > 0).then(|| Progress { left: duration_of(left), chunk: duration_of(chunk) })
     }
 
     /// Fills a hole before `start`, so that the durations add up to the MPD's times. Says where the
@@ -223,6 +255,7 @@ impl<'a> Builder<'a> {
             key: None,
             keys: Arc::new([]),
             program_date_time: last.program_date_time.map(|clock| clock.saturating_add(last.duration)),
+            progress: None,
             time: Some(cursor as f64 / SECOND as f64),
             inband_events: None,
             ..last.clone()
@@ -282,8 +315,11 @@ impl<'a> Builder<'a> {
         if live {
             // The publisher counts from now, the model from the end of the last segment.
             let ahead = duration_of(self.delay);
-            playlist.server_control.hold_back =
-                self.mpd.presentation_delay().map(|delay| delay.saturating_add(ahead));
+            let delay = match (self.mpd.presentation_delay(), playlist.in_progress) {
+                (delay, false) => delay,
+                (delay, true) => Some(delay.unwrap_or(LOW_LATENCY).max(LOWEST_LATENCY)),
+            };
+            playlist.server_control.hold_back = delay.map(|delay| delay.saturating_add(ahead));
         }
         self.playlist
     }
@@ -295,6 +331,8 @@ struct Common<'a> {
     encryption: Option<&'a super::SegmentEncryption>,
     init: Option<Arc<Init>>,
     events: Option<Arc<InbandEvents>>,
+    /// How much earlier than at their end they are there, where they then come as they are made.
+    early: Option<Offset>,
 }
 
 /// The events that a representation's segments are said to carry; None: none.

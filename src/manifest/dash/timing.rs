@@ -119,6 +119,7 @@ impl Mpd {
             return Available { first: 0, end, next: None };
         };
         let offset = representation.availability_offset();
+        let complete = representation.availability_complete();
         let now = match self.availability_end {
             // What was there when it ended stays there.
             Some(end) => now.min(end),
@@ -127,6 +128,10 @@ impl Mpd {
         let here = self.position_at(now).saturating_sub(start);
         let end = match offset {
             Offset::None => index.ended_at(here),
+            // What has not begun cannot be under way.
+            Offset::By(early) if !complete => {
+                index.ended_at(here.saturating_add(early)).min(index.started_before(here))
+            }
             Offset::By(early) => index.ended_at(here.saturating_add(early)),
             // It is all there already; but what is not listed is live, and cannot have begun yet.
             Offset::Always => all.unwrap_or_else(|| index.started_before(here)),
@@ -152,6 +157,7 @@ impl Mpd {
         };
         let next = index.get(end).map(|segment| {
             let at = start.saturating_add(segment.end()).saturating_sub(early);
+            let at = if complete { at } else { at.max(start.saturating_add(segment.start)) };
             self.availability_start.saturating_add(values::duration_of(at))
         });
         Available { first, end, next: next.filter(|_| offset != Offset::Always) }

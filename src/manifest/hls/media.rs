@@ -245,6 +245,7 @@ impl<'a> Reader<'a> {
             gap: next.gap,
             bitrate: carried.bitrate,
             parts: next.parts,
+            progress: None,
             time: None,
             inband_events: None,
         });

@@ -267,7 +267,9 @@ fn of_open(open: &OpenSegment, latest: &MediaPlaylist) -> Segment {
         gap: false,
         bitrate: None,
         parts: Vec::new(),
+        progress: None,
         time: None,
+        inband_events: None,
     }
 }
 
@@ -301,6 +303,8 @@ fn bare(segment: &Segment) -> Segment {
         gap: segment.gap,
         bitrate: segment.bitrate,
         parts: Vec::new(),
+        progress: None,
         time: segment.time,
+        inband_events: segment.inband_events.clone(),
     }
 }

@@ -9,6 +9,9 @@ use super::Timeline;
 /// How many target durations from the end live playback begins: RFC 8216bis 6.3.3.
 const HOLD_BACK_TARGETS: u32 = 3;
 
+/// From where playback is to begin to the first picture it takes about so long, in which the live edge moves on.
+const HEAD_START: Duration = Duration::from_millis(500);
+
 impl Timeline {
     /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
     ///
@@ -38,6 +41,19 @@ impl Timeline {
         let position = asked.map_or(latest, |asked| asked.min(latest));
         let after = self.segments().partition_point(|placed| placed.start <= position);
         after.checked_sub(1).map_or(start, |index| self.segments()[index].start)
+    }
+
+    /// Where live playback begins of segments that come as they are made: at the distance that the publisher
+    /// wants, less what beginning takes, in the middle of a segment if need be. None: segments are whole.
+    pub fn exact_start(&self) -> Option<Duration> {
+        if !self.latest.in_progress || !self.is_live() || self.latest.start_offset.is_some() {
+            return None;
+        }
+        let (start, end) = self.window();
+        let left = self.segments.back()?.segment.progress.map_or(Duration::ZERO, |progress| progress.left);
+        let hold_back = self.hold_back();
+        let head_start = HEAD_START.min(hold_back.saturating_sub(left) / 4);
+        Some(end.saturating_sub(hold_back).saturating_add(head_start).clamp(start, end))
     }
 
     /// How far from the end of the last segment playback stays: HOLD-BACK, or three target

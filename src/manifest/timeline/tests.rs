@@ -24,6 +24,7 @@ fn live(first: i64, count: i64) -> MediaPlaylist {
         gap: false,
         bitrate: None,
         parts: Vec::new(),
+        progress: None,
         time: None,
         inband_events: None,
     });

@@ -30,7 +30,9 @@ impl Seen {
             Command::Completed { segment, .. } | Command::Absent { segment, .. } => {
                 self.asked = self.asked.filter(|asked| asked != segment);
             }
-            Command::Data { segment, size, .. } if self.asked == Some(*segment) => self.promised = *size,
+            Command::Data { segment, size, .. } if self.asked == Some(*segment) => {
+                self.promised = size.unwrap_or(u64::MAX);
+            }
             Command::Request { segment, .. } => self.serves = Some(*segment),
             Command::Cancel { .. } => self.serves = None,
             _ => {}

@@ -21,8 +21,8 @@ fn a_transfer_from_request_to_completion() {
     let mut peer = peer();
     let r = request_id(&peer.request(SEGMENT, 100));
     assert_eq!(peer.payload(10), Ok(None), "before the header nothing counts");
-    let header = peer.handle(Command::Data { segment: SEGMENT, request_id: r, size: 30 });
-    assert_eq!(header, Ok(Notice::Header { segment: SEGMENT, offset: 100, size: 30 }));
+    let header = peer.handle(Command::Data { segment: SEGMENT, request_id: r, size: Some(30) });
+    assert_eq!(header, Ok(Notice::Header { segment: SEGMENT, offset: 100, size: Some(30) }));
     assert_eq!(peer.payload(20), Ok(Some((SEGMENT, 100))));
     assert_eq!(peer.payload(10), Ok(Some((SEGMENT, 120))));
     let done = peer.handle(Command::Completed { segment: SEGMENT, request_id: r });
@@ -34,7 +34,7 @@ fn a_transfer_from_request_to_completion() {
 fn bytes_of_a_cancelled_transfer_are_dropped() {
     let mut peer = peer();
     let r = request_id(&peer.request(SEGMENT, 0));
-    peer.handle(Command::Data { segment: SEGMENT, request_id: r, size: 30 }).unwrap();
+    peer.handle(Command::Data { segment: SEGMENT, request_id: r, size: Some(30) }).unwrap();
     peer.cancel();
     assert_eq!(peer.payload(30), Ok(None));
     let late = peer.handle(Command::Completed { segment: SEGMENT, request_id: r });
@@ -49,11 +49,11 @@ fn bytes_of_a_cancelled_transfer_are_dropped() {
 fn too_many_and_too_few_bytes_are_violations() {
     let mut long = peer();
     let r = request_id(&long.request(SEGMENT, 0));
-    long.handle(Command::Data { segment: SEGMENT, request_id: r, size: 3 }).unwrap();
+    long.handle(Command::Data { segment: SEGMENT, request_id: r, size: Some(3) }).unwrap();
     assert_eq!(long.payload(4), Err(Violation::TooManyBytes));
     let mut short = peer();
     let r = request_id(&short.request(SEGMENT, 0));
-    short.handle(Command::Data { segment: SEGMENT, request_id: r, size: 3 }).unwrap();
+    short.handle(Command::Data { segment: SEGMENT, request_id: r, size: Some(3) }).unwrap();
     let done = short.handle(Command::Completed { segment: SEGMENT, request_id: r });
     assert_eq!(done, Err(Violation::TooFewBytes));
 }
@@ -63,8 +63,8 @@ fn what_was_subscribed_to_comes_as_if_it_had_been_asked_for() {
     let (mut ours, mut theirs) = (peer(), peer());
     let asked = ours.subscribe(SEGMENT);
     assert_eq!(theirs.handle(asked).unwrap(), Notice::Subscribed);
-    let header = theirs.push(3).expect("nothing else is served");
-    assert_eq!(ours.handle(header).unwrap(), Notice::Pushed { segment: SEGMENT, size: 3 });
+    let header = theirs.push(Some(3)).expect("nothing else is served");
+    assert_eq!(ours.handle(header).unwrap(), Notice::Pushed { segment: SEGMENT, size: Some(3) });
     assert_eq!(ours.payload(3).unwrap(), Some((SEGMENT, 0)));
     let request_id = ours.download.expect("it runs").request_id;
     let done = Command::Completed { segment: SEGMENT, request_id };
@@ -77,7 +77,7 @@ fn a_subscription_waits_for_what_is_being_served_and_can_be_taken_back() {
     let (mut ours, mut theirs) = (peer(), peer());
     theirs.handle(ours.request(SEGMENT, 0)).unwrap();
     theirs.handle(ours.subscribe(SegmentId(8))).unwrap();
-    assert_eq!(theirs.push(3), None, "something else is served");
+    assert_eq!(theirs.push(Some(3)), None, "something else is served");
     assert_eq!(ours.unsubscribe(SEGMENT), None, "that was asked for");
     theirs.handle(ours.unsubscribe(SegmentId(8)).unwrap()).unwrap();
     assert_eq!((theirs.subscriber, theirs.upload.is_some()), (None, true));
@@ -86,7 +86,7 @@ fn a_subscription_waits_for_what_is_being_served_and_can_be_taken_back() {
 #[test]
 fn what_nobody_subscribed_to_or_what_comes_too_late_is_ignored() {
     let mut ours = peer();
-    let header = |request_id| Command::Data { segment: SEGMENT, request_id, size: 9 };
+    let header = |request_id| Command::Data { segment: SEGMENT, request_id, size: Some(9) };
     assert_eq!(ours.handle(header(0)).unwrap(), Notice::Nothing);
     let Command::Subscribe { request_id, .. } = ours.subscribe(SEGMENT) else { panic!() };
     ours.request(SegmentId(8), 0);
@@ -132,5 +132,23 @@ fn what_grows_is_held_in_part() {
     let said = Announcement { loaded: vec![SEGMENT, SegmentId(8)], held, ..Announcement::default() };
     peer.handle(Command::Announcement(said.into())).unwrap();
     assert_eq!((peer.held(SEGMENT), peer.held(SegmentId(8))), (WHOLE, 1000));
-    assert_eq!(peer.held(SegmentId(9)), 0, "it cannot be asked for");
+    assert_eq!(peer.held(SegmentId(9)), 7, "its size is not known yet");
+    assert_eq!(peer.frontier(), Some(SegmentId(9)));
+}
+
+#[test]
+fn a_transfer_without_a_size_ends_with_the_word_that_it_has() {
+    let mut peer = peer();
+    let r = request_id(&peer.request(SEGMENT, 100));
+    let header = peer.handle(Command::Data { segment: SEGMENT, request_id: r, size: None });
+    assert_eq!(header, Ok(Notice::Header { segment: SEGMENT, offset: 100, size: None }));
+    assert_eq!(peer.payload(20), Ok(Some((SEGMENT, 100))));
+    assert_eq!(peer.payload(10), Ok(Some((SEGMENT, 120))));
+    let done = peer.handle(Command::Completed { segment: SEGMENT, request_id: r });
+    assert_eq!(done, Ok(Notice::Ended { segment: SEGMENT, total: 130 }));
+    assert!(peer.is_free(Instant::now()));
+    // Without a header there is nothing to end.
+    let r = request_id(&peer.request(SEGMENT, 0));
+    let done = peer.handle(Command::Completed { segment: SEGMENT, request_id: r });
+    assert_eq!(done, Err(Violation::TooFewBytes));
 }

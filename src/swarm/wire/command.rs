@@ -34,9 +34,10 @@ pub struct Announcement {
     pub loaded: Vec<SegmentId>,
     /// What the sender fetches over HTTP at present \[`p`\].
     pub http_loading: Vec<SegmentId>,
-    /// Of `loaded`, what is still growing \[`h`\]: ours alone, unknown to p2p-media-loader. Written
+    /// What is still growing \[`h`\]: ours alone, unknown to p2p-media-loader. Written
     /// as text, `id:bytes,id:bytes`, because old decoders surely read past strings; what does not
-    /// fit into 4095 bytes is left out, and what cannot be read is skipped.
+    /// fit into 4095 bytes is left out, and what cannot be read is skipped. What is not in `loaded` too can be
+    /// asked for by those who do without its size: it is not known yet.
     pub held: Vec<Held>,
     /// What somebody brings into the swarm, as the sender has heard, and it does not have yet \[`n`, news\]: ours
     /// alone, and written as text, `id,id`, like `held`.
@@ -65,8 +66,9 @@ pub enum Command {
     Data {
         segment: SegmentId,
         request_id: u64,
-        /// How many bytes follow \[`s`\]: the segment's size less the request's offset.
-        size: u64,
+        /// How many bytes follow \[`s`\]: the segment's size less the request's offset. None is ours alone, and
+        /// the field is left out: nobody knows yet, and [`Command::Completed`] comes after the last.
+        size: Option<u64>,
     },
     /// All bytes of the transfer have been sent.
     Completed { segment: SegmentId, request_id: u64 },
@@ -94,7 +96,9 @@ impl Command {
                 body.kind(REQUEST).segment(segment).number(b'r', *request_id).number(b'w', 1)
             }
             Self::Data { segment, request_id, size } => {
-                body.kind(DATA).segment(segment).number(b's', *size).number(b'r', *request_id)
+                let body = body.kind(DATA).segment(segment);
+                let body = if let Some(size) = size { body.number(b's', *size) } else { body };
+                body.number(b'r', *request_id)
             }
             Self::Completed { segment, request_id } => {
                 body.kind(COMPLETED).segment(segment).number(b'r', *request_id)
@@ -132,7 +136,7 @@ impl Command {
             REQUEST => {
                 Self::Request { segment, request_id, offset: fields.optional_number(b'b')?.unwrap_or(0) }
             }
-            DATA => Self::Data { segment, request_id, size: fields.number(b's')? },
+            DATA => Self::Data { segment, request_id, size: fields.optional_number(b's')? },
             COMPLETED => Self::Completed { segment, request_id },
             ABSENT => Self::Absent { segment, request_id },
             _ => Self::Cancel { segment, request_id },

@@ -14,7 +14,7 @@
 //!
 //! Versions 2.0 to 5 of p2p-media-loader share these bytes; they only differ in which peers meet (see
 //! [`identity`](super::identity)). Added here are the announcement's fields `h` and `n`, which
-//! other software reads past, and the request's field `w`, which is sent to our own kind only.
+//! other software reads past, and, to our own kind only, the request's field `w` and a header without the size `s`.
 
 pub mod framing;
 

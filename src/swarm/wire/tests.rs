@@ -56,7 +56,7 @@ fn commands_are_those_of_p2p_media_loader() {
             b"\x01i\x01\x05r\x02\x02\xe6b\x03\0\xff\xff",
         ),
         (
-            Command::Data { segment, request_id, size: 500_000 },
+            Command::Data { segment, request_id, size: Some(500_000) },
             b"\x02i\x01\x05s\x03\x07\xa1\x20r\x02\x02\xe6",
         ),
         (Command::Completed { segment, request_id }, b"\x03i\x01\x05r\x02\x02\xe6"),
@@ -180,6 +180,17 @@ fn growing_segments_say_how_much_they_hold() {
     assert_eq!(read.held, [held(5, 4)]);
 }
 
+/// Ours alone: browsers always give a size, and are always given one.
+#[test]
+fn a_header_may_leave_the_size_open() {
+    let command = Command::Data { segment: SEGMENT, request_id: 7, size: None };
+    let message = encode(&command, MAX_MESSAGE).concat();
+    let with_size =
+        encode(&Command::Data { segment: SEGMENT, request_id: 7, size: Some(1) }, MAX_MESSAGE).concat();
+    assert_eq!(message.len() + 3, with_size.len());
+    round_trip(&command, MAX_MESSAGE);
+}
+
 #[test]
 fn what_is_coming_is_told_as_text() {
     let coming = vec![SegmentId(10_001), SegmentId(-9)];
@@ -245,11 +256,8 @@ fn command() -> impl Strategy<Value = Command> {
             request_id,
             offset
         }),
-        (segment(), number(), number()).prop_map(|(segment, request_id, size)| Command::Data {
-            segment,
-            request_id,
-            size
-        }),
+        (segment(), number(), proptest::option::of(number()))
+            .prop_map(|(segment, request_id, size)| Command::Data { segment, request_id, size }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Subscribe { segment, request_id }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Completed { segment, request_id }),
         (segment(), number()).prop_map(|(segment, request_id)| Command::Absent { segment, request_id }),

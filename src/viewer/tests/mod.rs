@@ -4,6 +4,7 @@
 
 mod news;
 mod origins;
+mod progress;
 mod subscriptions;
 mod uploads;
 mod world;
@@ -16,12 +17,14 @@ use crate::swarm::Announcement;
 
 /// 2 s segments at 2 Mbit/s, three segments behind live.
 fn live() -> Stream {
-    Stream { segment: ms(2000), bytes: 500_000, count: 6, live: true, hold_back: 3 }
+    Stream { segment: ms(2000), bytes: 500_000, count: 6, live: true, hold_back: 3, chunks: 0 }
 }
 
 fn vod() -> Stream {
-    Stream { segment: ms(2000), bytes: 500_000, count: 60, live: false, hold_back: 0 }
+    Stream { segment: ms(2000), bytes: 500_000, count: 60, live: false, hold_back: 0, chunks: 0 }
 }
+
+const VICES: [Vice; 5] = [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes, Vice::EndsEarly];
 
 fn secs(s: u64) -> Duration {
     Duration::from_secs(s)
@@ -84,6 +87,7 @@ fn the_first_peer_is_heard_before_http_fills_the_buffer() {
         duration: secs(2),
         size: None,
         names: None,
+        pace: None,
     };
     viewer.handle_segments((0..30).map(spec).collect(), false);
     viewer.handle_swarm_forming(true);
@@ -125,7 +129,7 @@ fn alone_a_viewer_is_a_plain_http_player() {
 
 #[test]
 fn peers_with_vices_cost_bytes_but_never_playback() {
-    for vice in [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes] {
+    for vice in VICES {
         let mut world = World::new(live());
         world.add(secs(0), Some(vice), |_| {});
         world.add(secs(1), None, |_| {});
@@ -230,7 +234,7 @@ proptest! {
         viewers in 2usize..7,
         joins in proptest::collection::vec(0u64..30_000, 7),
         kills in proptest::collection::vec(proptest::option::of(20_000u64..60_000), 7),
-        vices in proptest::collection::vec(proptest::option::weighted(0.3, 0usize..4), 7),
+        vices in proptest::collection::vec(proptest::option::weighted(0.3, 0usize..5), 7),
         origin_rate in 600_000u64..5_000_000,
         link_rate in 20_000u64..5_000_000,
         link_latency in 1u64..200,
@@ -240,7 +244,7 @@ proptest! {
         world.origin_rate = origin_rate;
         world.link_rate = link_rate;
         world.link_latency = ms(link_latency);
-        let vice = |n: usize| vices[n].map(|v| [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes][v]);
+        let vice = |n: usize| vices[n].map(|v| VICES[v]);
         for (n, joins) in joins.iter().take(viewers).enumerate() {
             world.add(ms(*joins), vice(n), |_| {});
         }

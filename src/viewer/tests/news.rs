@@ -31,6 +31,7 @@ impl Scene {
             duration: start(1),
             size: None,
             names: None,
+            pace: None,
         };
         viewer.handle_segments((0..=NEWEST).map(spec).collect(), true);
         viewer.handle_seek(now, SegmentId(NEWEST - 2));

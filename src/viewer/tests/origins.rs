@@ -12,7 +12,14 @@ const PEER: PeerKey = PeerKey(1);
 fn asking() -> (Viewer, Instant, FetchId) {
     let mut viewer = Viewer::new(ViewerConfig::new(PeerId(*b"-GP0001-aaaaaaaaaaaa")));
     let now = Instant::now();
-    let spec = SegmentSpec { id: SEGMENT, start: Duration::ZERO, duration: secs(4), size: None, names: None };
+    let spec = SegmentSpec {
+        id: SEGMENT,
+        start: Duration::ZERO,
+        duration: secs(4),
+        size: None,
+        names: None,
+        pace: None,
+    };
     viewer.handle_segments([spec].into(), false);
     viewer.handle_seek(now, SEGMENT);
     let fetch = asked(&mut viewer, now).expect("a request").0;
@@ -68,7 +75,8 @@ fn an_origin_that_fails_may_be_well_again_before_playback_needs_it() {
     let (mut viewer, mut now, mut fetch) = asking();
     let start = now;
     // The output is ten seconds ahead of playback.
-    let spec = SegmentSpec { id: SEGMENT, start: secs(10), duration: secs(4), size: None, names: None };
+    let spec =
+        SegmentSpec { id: SEGMENT, start: secs(10), duration: secs(4), size: None, names: None, pace: None };
     viewer.handle_segments([spec].into(), false);
     viewer.handle_playback(now, Duration::ZERO, true);
     let mut requests = 0;
@@ -141,6 +149,7 @@ fn what_is_wanted_no_longer_is_left_at_once() {
         duration: secs(4),
         size: None,
         names: None,
+        pace: None,
     };
     viewer.handle_segments((0..3).map(spec).collect(), false);
     viewer.handle_http_start(now, first, 0, Some(100));

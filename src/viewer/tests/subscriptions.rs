@@ -45,6 +45,7 @@ impl Scene {
             duration: start(1),
             size: None,
             names: None,
+            pace: None,
         };
         self.viewer.handle_segments((0..=newest).map(spec).collect(), true);
     }
@@ -98,7 +99,7 @@ impl Scene {
         let Some(Command::Request { request_id, .. }) = scene.told(PARENT).pop() else {
             panic!("no request")
         };
-        scene.takes(PARENT, Command::Data { segment: SegmentId(10), request_id, size: SIZE });
+        scene.takes(PARENT, Command::Data { segment: SegmentId(10), request_id, size: Some(SIZE) });
         scene.viewer.handle_payload(scene.now, PARENT, SIZE);
         scene.takes(PARENT, Command::Completed { segment: SegmentId(10), request_id });
         match scene.told(PARENT)[..] {
@@ -112,7 +113,7 @@ impl Scene {
 fn whoever_brings_a_fresh_segment_is_asked_for_the_next_which_needs_no_request() {
     let (mut scene, request_id) = Scene::subscribed();
     // Our playlist has not even got it.
-    scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: SIZE });
+    scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: Some(SIZE) });
     let hop = scene.viewer.hop;
     let placed = scene.viewer.handle_payload(scene.now, PARENT, SIZE);
     assert_eq!(scene.viewer.hop, hop, "how long a request takes was not seen");
@@ -133,7 +134,7 @@ fn who_sees_the_whole_swarm_subscribes_to_nothing() {
     let mut scene = Scene::of(3);
     scene.hears(PARENT, &[10], 1000);
     let Some(Command::Request { request_id, .. }) = scene.told(PARENT).pop() else { panic!("no request") };
-    scene.takes(PARENT, Command::Data { segment: SegmentId(10), request_id, size: SIZE });
+    scene.takes(PARENT, Command::Data { segment: SegmentId(10), request_id, size: Some(SIZE) });
     scene.viewer.handle_payload(scene.now, PARENT, SIZE);
     scene.settle();
     assert_eq!(scene.told(PARENT), []);
@@ -154,7 +155,7 @@ fn another_who_has_it_is_asked_after_a_moment() {
 fn a_push_that_is_not_wanted_is_cancelled() {
     let (mut scene, request_id) = Scene::subscribed();
     scene.viewer.handle_cursor(scene.now, SegmentId(12));
-    scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: SIZE });
+    scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: Some(SIZE) });
     assert!(matches!(scene.told(PARENT)[..], [Command::Cancel { segment: SegmentId(11), .. }]));
     assert_eq!(scene.viewer.handle_payload(scene.now, PARENT, 10), None);
 }
@@ -165,10 +166,13 @@ fn those_who_have_subscribed_get_the_first_bytes_and_whoever_is_too_many_hears_a
     scene.takes(OTHER, Command::Subscribe { segment: SegmentId(11), request_id: 7 });
     assert_eq!(scene.told(OTHER), [], "it waits");
     scene.lists(11);
-    scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: SIZE });
+    scene.takes(PARENT, Command::Data { segment: SegmentId(11), request_id, size: Some(SIZE) });
     scene.viewer.handle_payload(scene.now, PARENT, 1000);
     scene.settle();
-    assert_eq!(scene.told(OTHER), [Command::Data { segment: SegmentId(11), request_id: 7, size: SIZE }]);
+    assert_eq!(
+        scene.told(OTHER),
+        [Command::Data { segment: SegmentId(11), request_id: 7, size: Some(SIZE) }]
+    );
 
     let slots = scene.viewer.upload_slots(scene.now);
     for n in 0..slots as u64 + 1 {

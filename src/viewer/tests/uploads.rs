@@ -38,8 +38,14 @@ impl Scene {
         tweak(&mut config);
         let mut viewer = Viewer::new(config);
         let start = |n| Duration::from_secs(2 * n as u64);
-        let spec =
-            |n| SegmentSpec { id: SegmentId(n), start: start(n), duration: start(1), size, names: None };
+        let spec = |n| SegmentSpec {
+            id: SegmentId(n),
+            start: start(n),
+            duration: start(1),
+            size,
+            names: None,
+            pace: None,
+        };
         viewer.handle_segments((0..30).map(spec).collect(), false);
         viewer.handle_seek(now, SEGMENT);
         let mut scene = Self { now, viewer, actions: Vec::new(), heard: BTreeMap::new() };
@@ -216,7 +222,7 @@ fn a_race_silences_nobody() {
     let fetch = scene.http_begins(TOTAL);
     scene.http_brings(fetch, 1000);
     scene.request(CHILD, 0);
-    scene.command(OTHER, Command::Data { segment: SEGMENT, request_id, size: TOTAL });
+    scene.command(OTHER, Command::Data { segment: SEGMENT, request_id, size: Some(TOTAL) });
     scene.viewer.handle_payload(scene.now, OTHER, 100_000);
     for _ in 0..20 {
         scene.http_brings(fetch, 1000);
@@ -230,10 +236,10 @@ fn a_race_silences_nobody() {
 #[test]
 fn another_size_than_was_promised_ends_the_upload() {
     let (mut scene, request_id) = Scene::racing();
-    scene.command(OTHER, Command::Data { segment: SEGMENT, request_id, size: TOTAL });
+    scene.command(OTHER, Command::Data { segment: SEGMENT, request_id, size: Some(TOTAL) });
     scene.viewer.handle_payload(scene.now, OTHER, 1000);
     scene.request(CHILD, 0);
-    assert_eq!(scene.answers(CHILD, |c| matches!(c, Command::Data { size: TOTAL, .. })), 1);
+    assert_eq!(scene.answers(CHILD, |c| matches!(c, Command::Data { size: Some(TOTAL), .. })), 1);
     scene.viewer.handle_http_start(scene.now, scene.fetch(), 0, Some(TOTAL / 2));
     scene.settle();
     assert_eq!(scene.refusals(CHILD), 1);

@@ -29,6 +29,29 @@ pub struct Stream {
     pub live: bool,
     /// Live: how far behind the end playback begins, in segments.
     pub hold_back: u32,
+    /// Live: segments come in so many chunks as they are made, and are listed once the first is there. 0: they are
+    /// listed when they are whole.
+    pub chunks: u32,
+}
+
+impl Stream {
+    /// When a live segment is whole.
+    fn whole_at(&self, segment: i64) -> Duration {
+        self.segment * (segment - self.count as i64 + 1).max(0) as u32
+    }
+
+    fn chunk(&self) -> Duration {
+        self.segment / self.chunks.max(1)
+    }
+
+    /// When so many bytes of a live segment have been made.
+    fn made_at(&self, segment: i64, bytes: u64) -> Duration {
+        if self.chunks == 0 {
+            return Duration::ZERO;
+        }
+        let chunk = bytes.div_ceil(self.bytes.div_ceil(u64::from(self.chunks))) as u32;
+        (self.whole_at(segment) + self.chunk() * chunk).saturating_sub(self.segment)
+    }
 }
 
 /// Where things go wrong.
@@ -42,6 +65,8 @@ pub enum Vice {
     Stalls,
     /// Sends wrong bytes, which the check finds.
     Pollutes,
+    /// Says in the middle that these were all.
+    EndsEarly,
 }
 
 enum Happening {
@@ -73,6 +98,10 @@ pub struct Node {
     pub dropped: Vec<&'static str>,
     polluted: BTreeSet<SegmentId>,
     joined: bool,
+    /// Bytes in the driver's store.
+    stored: BTreeMap<SegmentId, u64>,
+    /// What was last begun to be sent to each peer.
+    answering: BTreeMap<PeerKey, (SegmentId, u64)>,
 }
 
 pub struct World {
@@ -94,6 +123,19 @@ pub struct World {
     link_free: BTreeMap<(usize, usize), Duration>,
     /// Requests made of the origin.
     pub requests: usize,
+}
+
+impl Node {
+    /// As the driver's store takes bytes: where they belong, which is never behind a gap.
+    fn store(&mut self, placed: Option<(SegmentId, Placement)>) {
+        let Some((segment, Placement { offset, append })) = placed.filter(|(_, p)| !p.append.is_empty())
+        else {
+            return;
+        };
+        let held = self.stored.entry(segment).or_default();
+        assert!(offset + append.start as u64 <= *held, "bytes of {segment} are missing before {offset}");
+        *held = offset + append.end as u64;
+    }
 }
 
 impl World {
@@ -140,6 +182,8 @@ impl World {
             dropped: Vec::new(),
             polluted: BTreeSet::new(),
             joined: false,
+            stored: BTreeMap::new(),
+            answering: BTreeMap::new(),
         });
     }
 
@@ -202,6 +246,12 @@ impl World {
             return 0..count as i64;
         }
         // A window is there from the beginning; the newest segment is the one that has just ended.
+        if self.stream.chunks > 0 {
+            // By the clock, the same for all.
+            let ended =
+                ((self.now + segment - self.stream.chunk()).as_secs_f64() / segment.as_secs_f64()) as i64;
+            return ended..ended + count as i64;
+        }
         let lag = self.nodes[n].reload_lag;
         let ended = (self.now.saturating_sub(lag).as_secs_f64() / segment.as_secs_f64()) as i64;
         ended..ended + count as i64
@@ -237,13 +287,17 @@ impl World {
                 duration: segment,
                 size: None,
                 names: None,
+                pace: (self.stream.chunks > 0 && self.stream.whole_at(id) > self.now).then(|| Pace {
+                    whole_at: self.start + self.stream.whole_at(id),
+                    chunk: self.stream.chunk(),
+                }),
             })
             .collect();
         let node = &mut self.nodes[n];
         if matches!(node.vice, Some(Vice::Silent | Vice::Boasts)) {
             return self.boast(n, ids);
         }
-        if node.viewer.segments != specs {
+        if node.viewer.segments.last().map(|s| s.id) != specs.last().map(|s| s.id) {
             node.viewer.handle_segments(specs, live);
         }
         if node.cursor.is_none() {
@@ -271,6 +325,7 @@ impl World {
         let node = &mut self.nodes[n];
         let Some(mut cursor) = node.cursor else { return };
         while node.viewer.readable(cursor).1 {
+            assert_eq!(node.stored.get(&cursor), Some(&self.stream.bytes), "{cursor} is whole");
             cursor = SegmentId(cursor.0 + 1);
             node.cursor = Some(cursor);
             node.viewer.handle_cursor(now, cursor);
@@ -313,13 +368,16 @@ impl World {
     fn carry_out(&mut self, n: usize, action: Action) {
         let latency = self.link_latency;
         match action {
-            Action::Fetch { fetch, offset, .. } => self.fetch(n, fetch, offset),
+            Action::Fetch { fetch, segment, offset } => self.fetch(n, fetch, segment, offset),
             Action::CancelFetch { fetch } => {
                 self.nodes[n].cancelled.insert(fetch);
             }
             Action::Command { .. } | Action::Broadcast { .. } if self.nodes[n].vice == Some(Vice::Silent) => {
             }
             Action::Command { peer, command } => {
+                if let Command::Data { segment, request_id, .. } = command {
+                    self.nodes[n].answering.insert(peer, (segment, request_id));
+                }
                 // Over the wire and back, as the real ones go.
                 let mut decoder = Decoder::new();
                 for message in encode(&command, MAX_MESSAGE) {
@@ -339,7 +397,8 @@ impl World {
             }
             Action::Upload { peer, segment: _, range } => self.upload(n, peer, range),
             Action::Check { segment } => {
-                let sound = !self.nodes[n].polluted.remove(&segment);
+                let has_all = self.nodes[n].stored.get(&segment) == Some(&self.stream.bytes);
+                let sound = !self.nodes[n].polluted.remove(&segment) && has_all;
                 self.nodes[n].viewer.handle_checked(segment, sound);
             }
             Action::Unavailable { .. } => self.nodes[n].unavailable += 1,
@@ -347,11 +406,14 @@ impl World {
                 self.nodes[n].dropped.push(reason);
                 self.nodes[peer.0 as usize].viewer.handle_peer_closed(PeerKey(n as u64));
             }
-            Action::Evict { .. } | Action::ReloadPlaylist => {}
+            Action::Evict { segment } => {
+                self.nodes[n].stored.remove(&segment);
+            }
+            Action::ReloadPlaylist => {}
         }
     }
 
-    fn fetch(&mut self, n: usize, fetch: FetchId, offset: u64) {
+    fn fetch(&mut self, n: usize, fetch: FetchId, segment: SegmentId, offset: u64) {
         self.requests += 1;
         let mut at = self.now + self.origin_latency;
         if self.origin_down.contains(&self.now) {
@@ -363,6 +425,7 @@ impl World {
             let len = left.min(CHUNK);
             left -= len;
             at += Duration::from_secs_f64(len as f64 / self.origin_rate as f64);
+            at = at.max(self.stream.made_at(segment.0, self.stream.bytes - left));
             self.at(at, Happening::HttpBytes { node: n, fetch, len });
         }
         self.at(at, Happening::HttpEnd { node: n, fetch });
@@ -371,6 +434,13 @@ impl World {
     fn upload(&mut self, from: usize, peer: PeerKey, range: Range<u64>) {
         let to = peer.0 as usize;
         if self.nodes[from].vice == Some(Vice::Stalls) && range.end > self.stream.bytes / 2 {
+            return;
+        }
+        if self.nodes[from].vice == Some(Vice::EndsEarly) && range.end > self.stream.bytes / 2 {
+            if let Some((segment, request_id)) = self.nodes[from].answering.remove(&peer) {
+                let command = Command::Completed { segment, request_id };
+                self.carry_out(from, Action::Command { peer, command });
+            }
             return;
         }
         let len = range.end - range.start;
@@ -387,7 +457,7 @@ impl World {
         match happening {
             Happening::HttpStart { node, fetch, offset } => {
                 if !self.nodes[node].cancelled.contains(&fetch) {
-                    let total = Some(self.stream.bytes);
+                    let total = (self.stream.chunks == 0).then_some(self.stream.bytes);
                     self.nodes[node].viewer.handle_http_start(now, fetch, offset, total);
                 }
             }
@@ -401,7 +471,8 @@ impl World {
                 {
                     node.viewer.handle_mismatch(confirm.segment);
                 }
-                node.viewer.handle_http_bytes(now, fetch, len);
+                let placed = node.viewer.handle_http_bytes(now, fetch, len);
+                node.store(placed);
             }
             Happening::HttpEnd { node, fetch } => {
                 if !self.nodes[node].cancelled.contains(&fetch) {
@@ -422,12 +493,14 @@ impl World {
                 }
                 let pollutes = self.nodes[from].vice == Some(Vice::Pollutes);
                 let node = &mut self.nodes[to];
-                if let Some((segment, placement)) = node.viewer.handle_payload(now, PeerKey(from as u64), len)
+                let placed = node.viewer.handle_payload(now, PeerKey(from as u64), len);
+                if let Some((segment, placement)) = &placed
                     && pollutes
                     && !placement.append.is_empty()
                 {
-                    node.polluted.insert(segment);
+                    node.polluted.insert(*segment);
                 }
+                node.store(placed);
             }
             Happening::Delivered { from, to, len } => {
                 let key = PeerKey(to as u64);

@@ -120,6 +120,36 @@ fn playback_keeps_its_distance() {
 }
 
 #[test]
+fn segments_in_the_making_say_how_far_they_are() {
+    let template = "duration=\"2\" availabilityTimeOffset=\"1.5\" availabilityTimeComplete=\"false\"";
+    let mut low = stream(&live("minimumUpdatePeriod=\"PT2S\"", template, ""));
+    let playlist = playlist_at(&mut low, at(20.75));
+    let progress = |playlist: &crate::manifest::MediaPlaylist| {
+        let last = playlist.segments.iter().rev().map(|segment| segment.progress);
+        last.take(2).map(|p| p.map(|p| (p.left.as_millis(), p.chunk.as_millis()))).collect::<Vec<_>>()
+    };
+    assert_eq!(progress(&playlist), [Some((1_250, 500)), None]);
+    // Close to the clock where the MPD does not say how close, and not at a segment's start.
+    let timeline = Timeline::new(playlist);
+    assert_eq!(timeline.hold_back(), 3 * SECOND + SECOND * 5 / 4);
+    let start = timeline.exact_start().expect("it is low latency").as_secs_f64();
+    assert!((17.75..19.0).contains(&start), "{start}");
+    let whole = playlist_at(&mut low, at(22.25));
+    assert!(progress(&whole)[0].is_none() && Timeline::new(whole).exact_start().is_some());
+    // What has not begun is not listed, whatever the offset.
+    let early = template.replace("1.5", "9");
+    let mut early = stream(&live("", &early, ""));
+    assert_eq!(list(&playlist_at(&mut early, at(20.75))).last().map(String::as_str), Some("11 2"));
+    let url = early.presentation().variants[0].url.clone();
+    assert_eq!(early.next_change(&url, at(20.75)), Some(at(22.0)));
+    // Whole segments that are there early are whole.
+    let complete = "duration=\"2\" availabilityTimeOffset=\"1.5\"";
+    let complete = playlist_at(&mut stream(&live("", complete, "")), at(20.75));
+    assert_eq!(progress(&complete), [None, None]);
+    assert_eq!(Timeline::new(complete).exact_start(), None);
+}
+
+#[test]
 fn a_live_stream_ends() {
     // By the clock, once nothing more is promised.
     let text = live("mediaPresentationDuration=\"PT7S\"", "duration=\"2\"", "");
