@@ -83,8 +83,9 @@ pub struct Peer {
     doubts: Vec<(SegmentId, Doubt)>,
     /// It has said at least once what it holds, so it serves others.
     announced: bool,
-    pub download: Option<Download>,
-    pub upload: Option<Upload>,
+    // Few peers are at work at a time, so these do not lie with the rest.
+    pub download: Option<Box<Download>>,
+    pub upload: Option<Box<Upload>>,
     /// Ours to the peer.
     pub subscription: Option<Subscription>,
     /// The peer's to us.
@@ -130,6 +131,16 @@ impl Peer {
             refusals: 0,
             resting_until: None,
         }
+    }
+
+    /// What we asked of it.
+    pub fn download(&self) -> Option<Download> {
+        self.download.as_deref().copied()
+    }
+
+    /// What it asked of us.
+    pub fn upload(&self) -> Option<Upload> {
+        self.upload.as_deref().copied()
     }
 
     /// How many bytes of `segment` the peer has said it holds, from the front; [`WHOLE`] for all of them, 0
@@ -201,7 +212,7 @@ impl Peer {
     /// Asks for `segment` from `offset` on.
     pub fn request(&mut self, segment: SegmentId, offset: u64) -> Command {
         let request_id = self.new_request_id();
-        self.download = Some(Download { segment, request_id, offset, size: None, received: 0 });
+        self.download = Some(Box::new(Download { segment, request_id, offset, size: None, received: 0 }));
         Command::Request { segment, request_id, offset }
     }
 
@@ -224,7 +235,7 @@ impl Peer {
             return None;
         }
         let Subscription { segment, request_id } = self.subscriber.take()?;
-        self.upload = Some(Upload { segment, request_id, next: 0, end: Some(size) });
+        self.upload = Some(Box::new(Upload { segment, request_id, next: 0, end: Some(size) }));
         Some(Command::Data { segment, request_id, size })
     }
 
@@ -275,7 +286,7 @@ impl Peer {
                 Notice::Announced
             }
             Command::Request { segment, request_id, offset } => {
-                self.upload = Some(Upload { segment, request_id, next: offset, end: None });
+                self.upload = Some(Box::new(Upload { segment, request_id, next: offset, end: None }));
                 Notice::Requested
             }
             Command::Subscribe { segment, request_id } => {
@@ -284,7 +295,7 @@ impl Peer {
             }
             Command::Cancel { segment, request_id } => {
                 self.subscriber.take_if(|theirs| *theirs == Subscription { segment, request_id });
-                if self.upload.is_some_and(|upload| upload.request_id == request_id) {
+                if self.upload().is_some_and(|upload| upload.request_id == request_id) {
                     self.upload = None;
                 }
                 Notice::Cancelled
@@ -304,13 +315,13 @@ impl Peer {
                     Some(_) => {
                         let download =
                             Download { segment, request_id, offset: 0, size: Some(size), received: 0 };
-                        self.download = Some(download);
+                        self.download = Some(Box::new(download));
                         Notice::Pushed { segment, size }
                     }
                     None => Notice::Nothing,
                 },
             },
-            Command::Completed { segment, request_id } => match self.download {
+            Command::Completed { segment, request_id } => match self.download() {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
                     if d.size != Some(d.received) {
@@ -320,7 +331,7 @@ impl Peer {
                 }
                 _ => Notice::Nothing,
             },
-            Command::Absent { segment, request_id } => match self.download {
+            Command::Absent { segment, request_id } => match self.download() {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
                     Notice::Absent { segment }

@@ -97,8 +97,9 @@ pub struct Holding {
     pub trusted: u64,
     /// Who brought the bytes that are not trusted.
     pub contributors: Vec<Contributor>,
-    pub http: Option<HttpFetch>,
-    pub transfer: Option<PeerTransfer>,
+    // Few segments are on their way at a time, and a viewer holds a dozen: so these do not lie with the rest.
+    pub http: Option<Box<HttpFetch>>,
+    pub transfer: Option<Box<PeerTransfer>>,
     /// Somebody was sent away because nothing came for so long: nobody else is invited to wait.
     pub starving: bool,
     /// Failed HTTP requests since the last that worked.
@@ -148,6 +149,14 @@ impl Holding {
             reported: false,
             trace: Trace::default(),
         }
+    }
+
+    pub fn http(&self) -> Option<HttpFetch> {
+        self.http.as_deref().copied()
+    }
+
+    pub fn transfer(&self) -> Option<PeerTransfer> {
+        self.transfer.as_deref().copied()
     }
 
     pub fn is_complete(&self) -> bool {

@@ -110,7 +110,7 @@ impl Viewer {
             self.trace_choice(now, &spec, &policy, &situation, choice);
             match choice {
                 Choice::Wait => {
-                    if let Some(work) = self.holdings.get(&spec.id).and_then(|h| h.http) {
+                    if let Some(work) = self.holdings.get(&spec.id).and_then(Holding::http) {
                         let at = work.last_progress + HTTP_SILENCE;
                         if at > now {
                             self.wake_at(at);
@@ -181,14 +181,14 @@ impl Viewer {
     ) -> Situation {
         let holding = self.holdings.get(&spec.id);
         let missing = self.size_guess(spec).saturating_sub(holding.map_or(0, |h| h.have));
-        let transfer = holding.and_then(|h| h.transfer);
+        let transfer = holding.and_then(Holding::transfer);
         let transfers = self.holdings.values().filter(|h| h.transfer.is_some()).count();
         Situation {
             slack,
             first_slack: holding.map_or(slack, |h| h.first_slack),
             duration: spec.duration,
             missing,
-            http: match holding.and_then(|h| h.http) {
+            http: match holding.and_then(Holding::http) {
                 None => HttpWork::None,
                 Some(work) if work.last_progress + HTTP_SILENCE <= now => HttpWork::Silent,
                 Some(_) => HttpWork::Running,
@@ -212,7 +212,7 @@ impl Viewer {
         let holding = self.holdings.get(&segment);
         let have = holding.map_or(0, |h| h.have);
         // Who is left for another is left for one that holds it all: whoever passes it on is no faster.
-        let running = holding.and_then(|h| h.transfer);
+        let running = holding.and_then(Holding::transfer);
         let least = if running.is_some() { WHOLE } else { have + 1 };
         let sender = running.map(|t| t.peer);
         let me = election_score(&self.config.peer_id.0, segment);
@@ -243,7 +243,7 @@ impl Viewer {
         let held = peer.state.held(segment);
         let command = peer.state.request(segment, holding.have);
         peer.last_progress = now;
-        holding.transfer = Some(PeerTransfer::new(now, key, holding.have, held != WHOLE));
+        holding.transfer = Some(Box::new(PeerTransfer::new(now, key, holding.have, held != WHOLE)));
         self.actions.push_back(Action::Command { peer: key, command });
         self.wake_at(now + patience(&self.peers, &self.holdings, key));
     }
@@ -269,7 +269,7 @@ impl Viewer {
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         let Some(holding) = self.holdings.get_mut(&spec.id) else { return };
-        holding.http = Some(HttpFetch {
+        holding.http = Some(Box::new(HttpFetch {
             fetch,
             next: offset,
             started: now,
@@ -277,7 +277,7 @@ impl Viewer {
             last_progress: now,
             received: 0,
             useful: false,
-        });
+        }));
         self.note_step_in(spec, reason);
         match reason {
             Reason::Elected => self.counters.elected += 1,
@@ -356,8 +356,8 @@ fn patience(
     holdings: &LiteMap<SegmentId, Holding>,
     key: PeerKey,
 ) -> Duration {
-    let segment = peers.get(&key).and_then(|p| p.state.download).map(|d| d.segment);
-    let transfer = segment.and_then(|segment| holdings.get(&segment)).and_then(|h| h.transfer);
+    let segment = peers.get(&key).and_then(|p| p.state.download()).map(|d| d.segment);
+    let transfer = segment.and_then(|segment| holdings.get(&segment)).and_then(Holding::transfer);
     if transfer.is_some_and(|t| t.relayed) { SILENCE_OF_RELAY } else { SILENCE }
 }
 
