@@ -12,3 +12,18 @@ pub enum Format {
     Hls,
     Dash,
 }
+
+impl Format {
+    /// Its name in Common Media Client Data (CTA-5004, `sf`).
+    pub fn in_cmcd(self) -> &'static str {
+        match self {
+            Self::Hls => "h",
+            Self::Dash => "d",
+        }
+    }
+
+    /// A segment without an initialisation segment of its own is MP4 all the same, as in files of one piece.
+    pub fn is_mp4_throughout(self) -> bool {
+        self == Self::Dash
+    }
+}

@@ -68,6 +68,8 @@ pub enum TrackerEvent {
         complete: u32,
         /// All others in the swarm, this viewer included; 0 if the tracker did not say.
         incomplete: u32,
+        /// A number that nobody else in the swarm has, from trackers that give such.
+        number: Option<u32>,
     },
     /// Another viewer would like to connect. Answer within [`OFFER_LIFETIME`].
     Offer { from: PeerId, offer_id: OfferId, sdp: String },

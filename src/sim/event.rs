@@ -46,6 +46,7 @@ pub enum What {
     /// The tracker's response.
     Announced {
         swarm_size: u32,
+        number: u32,
         /// Milliseconds.
         interval: u32,
     },

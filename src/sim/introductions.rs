@@ -78,7 +78,8 @@ impl Introductions {
                 let Ok(announced) = self.swarms.announce(now, connection, address, &announce) else { return };
                 let swarm_size = announced.complete + announced.incomplete;
                 let interval = (from_duration(announced.interval) / 1000) as u32;
-                tell(self.latency, from, What::Announced { swarm_size, interval });
+                let number = announced.number.unwrap_or_default();
+                tell(self.latency, from, What::Announced { swarm_size, number, interval });
                 for (receiver, offer) in announced.receivers.iter().zip(first_offer..) {
                     tell(self.latency, receiver.0 as u32, What::Offer { from, offer });
                 }

@@ -3,7 +3,8 @@
 //! What is going to happen, in order: a calendar queue with one page a window of the world's clock.
 //!
 //! Only the page that is open is kept sorted, in a heap small enough for the processor's cache. Later pages
-//! are plain lists; what lies beyond the last of them waits in a heap of its own.
+//! are plain lists in blocks, so that a page with little on it takes little memory; what lies beyond the last of
+//! them waits in a heap of its own.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -14,8 +15,8 @@ use super::time::Micros;
 /// Pages; a power of two.
 const PAGES: usize = 512;
 
-/// Pages whose memory is kept for others.
-const SPARE: usize = 16;
+/// Events in a block of a page.
+const BLOCK: usize = 16;
 
 #[derive(Debug)]
 pub struct Queue {
@@ -25,15 +26,19 @@ pub struct Queue {
     page: u64,
     open: BinaryHeap<Soonest>,
     /// Pages after the open one, by number modulo [`PAGES`].
-    later: Vec<Vec<Soonest>>,
+    later: Vec<Page>,
     /// Beyond these.
     far: BinaryHeap<Soonest>,
-    /// Memory of pages that are over, for those to come: most are still empty, so there need not be as much as
-    /// there are pages.
-    spare: Vec<Vec<Soonest>>,
+    /// Blocks of pages that are over, for those to come.
+    spare: Vec<Block>,
     next_order: u32,
     len: usize,
 }
+
+type Page = Vec<Block>;
+
+/// At most [`BLOCK`] events.
+type Block = Vec<Soonest>;
 
 /// An event that is greater the sooner it happens.
 #[derive(Debug)]
@@ -121,12 +126,13 @@ impl Queue {
     fn turn(&mut self) {
         self.page += 1;
         let slot = self.page as usize % PAGES;
-        // Taking the list as it is and giving it the order of a heap costs less than inserting one by one.
-        let next = BinaryHeap::from(std::mem::take(&mut self.later[slot]));
-        let over = std::mem::replace(&mut self.open, next).into_vec();
-        if over.capacity() > 0 && self.spare.len() < SPARE {
-            self.spare.push(over);
+        // Taking the lists as they are and giving them the order of a heap costs less than inserting one by one.
+        let mut open = std::mem::take(&mut self.open).into_vec();
+        for mut block in std::mem::take(&mut self.later[slot]) {
+            open.append(&mut block);
+            self.spare.push(block);
         }
+        self.open = BinaryHeap::from(open);
         let last = self.page + PAGES as u64 - 1;
         while self.far.peek().is_some_and(|event| event.0.at / self.width <= last) {
             if let Some(event) = self.far.pop() {
@@ -137,11 +143,15 @@ impl Queue {
 
     /// Notes an event on a page after the open one.
     fn write(&mut self, page: u64, event: Soonest) {
-        let list = &mut self.later[page as usize % PAGES];
-        if list.capacity() == 0 {
-            *list = self.spare.pop().unwrap_or_default();
+        let page = &mut self.later[page as usize % PAGES];
+        match page.last_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => block.push(event),
+            None => {
+                let mut block = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK));
+                block.push(event);
+                page.push(block);
+            }
         }
-        list.push(event);
     }
 
     /// When something happens next; exact unless `limit` comes first.

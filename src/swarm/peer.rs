@@ -87,8 +87,9 @@ pub struct Peer {
     doubts: Vec<(SegmentId, Doubt)>,
     /// It has said at least once what it holds, so it serves others.
     announced: bool,
-    pub download: Option<Download>,
-    pub upload: Option<Upload>,
+    // Few peers are at work at a time, so these do not lie with the rest.
+    pub download: Option<Box<Download>>,
+    pub upload: Option<Box<Upload>>,
     /// Ours to the peer.
     pub subscription: Option<Subscription>,
     /// The peer's to us.
@@ -134,6 +135,16 @@ impl Peer {
             refusals: 0,
             resting_until: None,
         }
+    }
+
+    /// What we asked of it.
+    pub fn download(&self) -> Option<Download> {
+        self.download.as_deref().copied()
+    }
+
+    /// What it asked of us.
+    pub fn upload(&self) -> Option<Upload> {
+        self.upload.as_deref().copied()
     }
 
     /// How many bytes of `segment` the peer has said it holds, from the front; [`WHOLE`] for all of them, 0
@@ -207,8 +218,8 @@ impl Peer {
     /// Asks for `segment` from `offset` on.
     pub fn request(&mut self, segment: SegmentId, offset: u64) -> Command {
         let request_id = self.new_request_id();
-        self.download =
-            Some(Download { segment, request_id, offset, answered: false, size: None, received: 0 });
+        let download = Download { segment, request_id, offset, answered: false, size: None, received: 0 };
+        self.download = Some(Box::new(download));
         Command::Request { segment, request_id, offset }
     }
 
@@ -231,7 +242,7 @@ impl Peer {
             return None;
         }
         let Subscription { segment, request_id } = self.subscriber.take()?;
-        self.upload = Some(Upload { segment, request_id, next: 0, end: size });
+        self.upload = Some(Box::new(Upload { segment, request_id, next: 0, end: size }));
         Some(Command::Data { segment, request_id, size })
     }
 
@@ -282,7 +293,7 @@ impl Peer {
                 Notice::Announced
             }
             Command::Request { segment, request_id, offset } => {
-                self.upload = Some(Upload { segment, request_id, next: offset, end: None });
+                self.upload = Some(Box::new(Upload { segment, request_id, next: offset, end: None }));
                 Notice::Requested
             }
             Command::Subscribe { segment, request_id } => {
@@ -291,7 +302,7 @@ impl Peer {
             }
             Command::Cancel { segment, request_id } => {
                 self.subscriber.take_if(|theirs| *theirs == Subscription { segment, request_id });
-                if self.upload.is_some_and(|upload| upload.request_id == request_id) {
+                if self.upload().is_some_and(|upload| upload.request_id == request_id) {
                     self.upload = None;
                 }
                 Notice::Cancelled
@@ -312,13 +323,13 @@ impl Peer {
                         let answered = true;
                         let download =
                             Download { segment, request_id, offset: 0, answered, size, received: 0 };
-                        self.download = Some(download);
+                        self.download = Some(Box::new(download));
                         Notice::Pushed { segment, size }
                     }
                     None => Notice::Nothing,
                 },
             },
-            Command::Completed { segment, request_id } => match self.download {
+            Command::Completed { segment, request_id } => match self.download() {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
                     match d.size {
@@ -331,7 +342,7 @@ impl Peer {
                 }
                 _ => Notice::Nothing,
             },
-            Command::Absent { segment, request_id } => match self.download {
+            Command::Absent { segment, request_id } => match self.download() {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
                     Notice::Absent { segment }

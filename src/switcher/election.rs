@@ -9,9 +9,10 @@
 //!   HTTP at once, the others step in by rank as the deadline nears. p2p-media-loader v5 ranks by the same
 //!   hash, so both kinds of viewer interleave.
 //! - In a larger swarm every neighbourhood would have its own first, and the origin would feel the swarm
-//!   grow. There a viewer takes its hash for its place in the whole swarm, whose size the tracker tells: about
-//!   as many fetch as are needed, however large the swarm is. Who they are is a matter of chance, and so is
-//!   whether there are any; so the next places step in, wave by wave, when nobody has been heard of.
+//!   grow. There a viewer has a place in the whole swarm, whose size the tracker tells: as many fetch as are
+//!   needed, however large the swarm is. The place comes from the number that the tracker has given the viewer, or
+//!   from its hash, where the tracker gives none: then how many there are is a matter of chance, too. The next
+//!   places step in, wave by wave, when nobody has been heard of.
 
 use std::time::Duration;
 
@@ -39,6 +40,18 @@ const FEWEST: f64 = 3.0;
 /// makes a smaller share of the bytes, and more viewers wait if there is none.
 const FEW: f64 = 1000.0;
 
+/// What the tracker says of a swarm, and how much of it one sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Swarm {
+    /// Viewers, oneself among them.
+    pub viewers: u64,
+    /// Those that one has as peers.
+    pub peers: usize,
+    /// What the tracker calls us: nobody else has this number, and those in use are about those from 0 to
+    /// `viewers`.
+    pub number: Option<u32>,
+}
+
 /// How much the number of viewers that have a segment grows with each hop. Many have little to give, and
 /// part of what the others give goes to viewers that hear from somebody else first.
 const GROWTH: f64 = 2.0;
@@ -51,13 +64,14 @@ const WAVE: f64 = 3.0;
 /// fetch.
 const FEW_IN_TIME: f64 = 10.0;
 
-/// How many viewers of a swarm of `viewers` should fetch a segment, if it is to reach all within `time` when a
-/// hop takes `hop`, and word of it gets around in `word`.
-pub fn fetchers(viewers: u64, time: Duration, hop: Duration, word: Duration) -> f64 {
+/// How many viewers of a swarm should fetch a segment, if it is to reach all within `time` when a hop takes `hop`, and
+/// word of it gets around in `word`.
+pub fn fetchers(swarm: Option<&Swarm>, time: Duration, hop: Duration, word: Duration) -> f64 {
+    let viewers = swarm.map_or(0.0, |swarm| swarm.viewers as f64);
     let hops = (time.as_secs_f64() / hop.as_secs_f64().max(1e-3)).min(64.0);
-    let enough = FEWEST + (viewers as f64 / FEW).max(1.0).log2();
-    let many = if time < 2 * word { 2.0 * (viewers as f64 / FEW_IN_TIME).max(1.0).ln() } else { 0.0 };
-    enough.max(many).max(viewers as f64 / GROWTH.powf(hops))
+    let enough = FEWEST + (viewers / FEW).max(1.0).log2();
+    let many = if time < 2 * word { 2.0 * (viewers / FEW_IN_TIME).max(1.0).ln() } else { 0.0 };
+    enough.max(many).max(viewers / GROWTH.powf(hops))
 }
 
 /// How long word of a segment takes to get around a swarm of `viewers` when it takes `hop` from one to the
@@ -80,14 +94,30 @@ pub fn term(me: &PeerId, segment: SegmentId) -> i64 {
     segment.0.saturating_add(shift).div_euclid(TERM)
 }
 
+/// The place of `me` among all viewers, from 0 to 1, for `segment`: those with the smallest fetch it.
+///
+/// Numbers are dealt evenly over a circle, which turns a little with each segment. So always as many are elected as
+/// should be, and they go one by one. Without a number it is a matter of chance.
+fn place(me: &PeerId, segment: SegmentId, swarm: Option<&Swarm>) -> f64 {
+    /// An odd number near 2^32 / the golden ratio: its multiples fall into the largest gaps of those before.
+    const GOLDEN: u32 = 0x9E37_79B9;
+    let whole = 2f64.powi(32);
+    let Some((number, viewers)) = swarm.and_then(|swarm| Some((swarm.number?, swarm.viewers))) else {
+        return f64::from(election_score(&me.0, SegmentId(term(me, segment)))) / whole;
+    };
+    // Of the same length for all, though they have heard of swarms of slightly different sizes.
+    let turn = viewers.min(1 << 32).next_power_of_two() as i64 * TERM / 4;
+    let turned = segment.0.rem_euclid(turn) as f64 / turn as f64;
+    (f64::from(number.wrapping_mul(GOLDEN)) / whole - turned).rem_euclid(1.0)
+}
+
 /// The seat of `me` for `segment`. `others` are the peers that take part in the election, and `fetchers` is how
-/// many should fetch. `swarm` is the size of the swarm, if it is known, and how many peers we have in it: those
-/// of them that take part stand for the share of all that do.
+/// many should fetch. Those of our peers that take part stand for the share of the swarm that does.
 pub fn seat<'a>(
     me: &PeerId,
     segment: SegmentId,
     others: impl Iterator<Item = &'a PeerId>,
-    swarm: Option<(u64, usize)>,
+    swarm: Option<&Swarm>,
     fetchers: f64,
 ) -> Seat {
     let score = election_score(&me.0, segment);
@@ -98,7 +128,7 @@ pub fn seat<'a>(
         rank += u32::from((election_score(&other.0, segment), other) < (score, me));
     }
     let (viewers, sees) = swarm
-        .map_or((f64::from(electors), electors as usize), |(viewers, peers)| (viewers as f64, peers + 1));
+        .map_or((f64::from(electors), electors as usize), |swarm| (swarm.viewers as f64, swarm.peers + 1));
     // About so many viewers are first among their own neighbours.
     let firsts = viewers / f64::from(electors);
     if firsts <= fetchers {
@@ -106,8 +136,7 @@ pub fn seat<'a>(
     }
     // Who gives nothing is no candidate. A few neighbours say little, so they are not believed altogether.
     let candidates = viewers * (f64::from(electors) / sees as f64).clamp(0.2, 1.0);
-    let score = election_score(&me.0, SegmentId(term(me, segment)));
-    let place = f64::from(score) / 2f64.powi(32) * candidates;
+    let place = place(me, segment, swarm) * candidates;
     if place < fetchers { Seat::Elected } else { Seat::Wave((place / fetchers).log(WAVE) as u32 + 1) }
 }
 
@@ -119,13 +148,17 @@ mod tests {
         (0..n).map(|i| PeerId(format!("-GP0001-{i:012}").into_bytes().try_into().unwrap())).collect()
     }
 
+    fn unnumbered(viewers: u64, peers: usize) -> Swarm {
+        Swarm { viewers, peers, number: None }
+    }
+
     fn seats(ids: &[PeerId], segment: SegmentId, viewers: Option<u64>, fetchers: f64) -> Vec<Seat> {
-        let viewers = viewers.map(|viewers| (viewers, ids.len() - 1));
+        let swarm = viewers.map(|viewers| unnumbered(viewers, ids.len() - 1));
         let others = |me: &PeerId| {
             let me = *me;
             ids.iter().filter(move |other| **other != me)
         };
-        ids.iter().map(|me| seat(me, segment, others(me), viewers, fetchers)).collect()
+        ids.iter().map(|me| seat(me, segment, others(me), swarm.as_ref(), fetchers)).collect()
     }
 
     #[test]
@@ -178,7 +211,7 @@ mod tests {
                         me,
                         SegmentId(segment * TERM),
                         ids.iter().take(15),
-                        Some((viewers, 15)),
+                        Some(&unnumbered(viewers, 15)),
                         FEWEST,
                     ) {
                         Seat::Elected => elected += 1.0,
@@ -203,8 +236,13 @@ mod tests {
         let mut elected = 0;
         for segment in 0..segments {
             for me in &ids {
-                let seat =
-                    seat(me, SegmentId(segment * TERM), ids.iter().take(8), Some((viewers, 15)), FEWEST);
+                let seat = seat(
+                    me,
+                    SegmentId(segment * TERM),
+                    ids.iter().take(8),
+                    Some(&unnumbered(viewers, 15)),
+                    FEWEST,
+                );
                 elected += usize::from(seat == Seat::Elected);
             }
         }
@@ -223,11 +261,11 @@ mod tests {
     fn where_there_is_no_time_to_pass_it_on_more_fetch() {
         let hop = Duration::from_millis(200);
         let word = Duration::from_millis(1000);
-        let at = |ms| fetchers(100_000, Duration::from_millis(ms), hop, word);
+        let at = |ms| fetchers(Some(&unnumbered(100_000, 15)), Duration::from_millis(ms), hop, word);
         assert!((FEWEST..4.0 * FEWEST).contains(&at(10_000)));
         assert_eq!(at(0), 100_000.0);
         assert!(at(400) > at(600) && at(600) > at(2000));
-        let in_time = |viewers| fetchers(viewers, Duration::MAX, Duration::ZERO, word);
+        let in_time = |viewers| fetchers(Some(&unnumbered(viewers, 15)), Duration::MAX, Duration::ZERO, word);
         assert_eq!(in_time(1_000), FEWEST);
         assert!(in_time(1_000_000) < 5.0 * FEWEST);
     }
@@ -236,7 +274,8 @@ mod tests {
     fn where_nobody_could_step_in_there_is_seldom_nobody_elected() {
         let (hop, word) = (Duration::from_millis(100), Duration::from_secs(1));
         for viewers in [100, 1_000, 100_000] {
-            let fetchers = fetchers(viewers, Duration::from_millis(1900), hop, word);
+            let swarm = unnumbered(viewers, 15);
+            let fetchers = fetchers(Some(&swarm), Duration::from_millis(1900), hop, word);
             // The chance that there is none, as their number is Poisson's.
             assert!((-fetchers).exp() <= fetchers / viewers as f64, "{fetchers} of {viewers}");
             assert!(fetchers < 0.06 * viewers as f64, "{fetchers} of {viewers}");
@@ -255,5 +294,40 @@ mod tests {
         }
         assert_eq!((0..TERM).map(changes).sum::<usize>(), ids.len(), "each once in a term");
         assert!(ids.iter().all(|me| term(me, SegmentId(i64::MAX)) >= term(me, SegmentId(0))));
+    }
+
+    /// Who of a swarm whose viewers have the numbers from 0 on is elected for `segment`.
+    fn elected(ids: &[PeerId], segment: i64, fetchers: f64) -> Vec<usize> {
+        let is_elected = |n: &usize| {
+            let swarm = Swarm { viewers: ids.len() as u64, peers: 15, number: Some(*n as u32) };
+            let others = ids.iter().cycle().skip(n + 1).take(15);
+            seat(&ids[*n], SegmentId(segment), others, Some(&swarm), fetchers) == Seat::Elected
+        };
+        (0..ids.len()).filter(is_elected).collect()
+    }
+
+    #[test]
+    fn with_numbers_as_many_are_elected_as_should_be_and_they_go_one_by_one() {
+        for viewers in [100, 1000, 1023, 3000] {
+            let ids = peers(viewers);
+            for fetchers in [3.0, 9.0] {
+                let mut last = elected(&ids, -1, fetchers);
+                let mut changes = 0;
+                let segments = 300;
+                for segment in 0..segments {
+                    let now = elected(&ids, segment, fetchers);
+                    assert!((now.len() as f64 - fetchers).abs() <= 2.0, "{now:?} of {viewers}");
+                    let fresh = now.iter().filter(|n| !last.contains(n)).count();
+                    assert!(fresh <= 2, "{last:?} {now:?}");
+                    changes += fresh;
+                    last = now;
+                }
+                // Each stays for about a term: a quarter for each that is elected, and up to twice that, as the swarm is
+                // smaller than a power of two.
+                let stay = fetchers * segments as f64 / changes as f64;
+                let term = TERM as f64 * fetchers / 4.0;
+                assert!((term * 0.7..term * 2.2).contains(&stay), "{stay} segments of {viewers}");
+            }
+        }
     }
 }

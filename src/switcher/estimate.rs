@@ -5,24 +5,25 @@
 use std::time::{Duration, Instant};
 
 /// Weight of the newest transfer in the moving averages: about the last five count.
-const NEWEST: f64 = 0.3;
+const NEWEST: f32 = 0.3;
 
-/// Mean and spread of a quantity, both moving averages.
+/// Mean and spread of a quantity, both moving averages. Seven digits are plenty, and a viewer has two of these for
+/// each peer.
 #[derive(Clone, Copy, Debug)]
 struct Moving {
-    mean: f64,
+    mean: f32,
     /// Mean absolute deviation: cheaper than a variance and less moved by one outlier.
-    deviation: f64,
+    deviation: f32,
 }
 
 impl Moving {
-    fn first(sample: f64) -> Self {
+    fn first(sample: f32) -> Self {
         // Less than TCP's round-trip estimate starts with (half, RFC 6298, section 2.2): what is asked of it is
         // whether a viewer that has just begun may wait for its first peers, and a whole transfer is a mean already.
         Self { mean: sample, deviation: sample / 4.0 }
     }
 
-    fn add(&mut self, sample: f64) {
+    fn add(&mut self, sample: f32) {
         self.deviation += NEWEST * ((sample - self.mean).abs() - self.deviation);
         self.mean += NEWEST * (sample - self.mean);
     }
@@ -40,7 +41,7 @@ pub struct DeliveryEstimate {
 impl DeliveryEstimate {
     /// Learns from the first byte of a transfer.
     pub fn record_latency(&mut self, latency: Duration) {
-        record(&mut self.latency, latency.as_secs_f64());
+        record(&mut self.latency, latency.as_secs_f32());
     }
 
     /// Learns from `bytes` that took `elapsed` after the first byte. Transfers too small or too
@@ -49,31 +50,31 @@ impl DeliveryEstimate {
         const MEANINGFUL: u64 = 16 * 1024;
         if bytes >= MEANINGFUL {
             // A transfer out of a local buffer may take no measurable time.
-            record(&mut self.pace, elapsed.as_secs_f64().max(1e-6) / bytes as f64);
+            record(&mut self.pace, elapsed.as_secs_f32().max(1e-6) / bytes as f32);
         }
     }
 
     /// Expected bytes a second, None while nothing was measured.
     pub fn rate(&self) -> Option<f64> {
-        self.pace.map(|pace| 1.0 / pace.mean)
+        self.pace.map(|pace| 1.0 / f64::from(pace.mean))
     }
 
     /// Time to deliver `bytes` that is seldom exceeded: mean plus four deviations, as a
     /// retransmission timeout is set. None while nothing was measured.
     pub fn pessimistic(&self, bytes: u64) -> Option<Duration> {
-        let upper = |m: Moving| m.mean + 4.0 * m.deviation;
+        let upper = |m: Moving| f64::from(m.mean + 4.0 * m.deviation);
         let latency = self.latency.map_or(0.0, upper);
         self.pace.map(|pace| seconds(latency + upper(pace) * bytes as f64))
     }
 
     /// Expected time to deliver `bytes`. None while nothing was measured.
     pub fn expected(&self, bytes: u64) -> Option<Duration> {
-        let latency = self.latency.map_or(0.0, |m| m.mean);
-        self.pace.map(|pace| seconds(latency + pace.mean * bytes as f64))
+        let latency = self.latency.map_or(0.0, |m| f64::from(m.mean));
+        self.pace.map(|pace| seconds(latency + f64::from(pace.mean) * bytes as f64))
     }
 }
 
-fn record(slot: &mut Option<Moving>, sample: f64) {
+fn record(slot: &mut Option<Moving>, sample: f32) {
     match slot {
         Some(moving) => moving.add(sample),
         None => *slot = Some(Moving::first(sample)),
@@ -91,30 +92,34 @@ pub(super) fn seconds(s: f64) -> Duration {
 #[derive(Clone, Copy, Debug)]
 pub struct RateMeter {
     /// What was measured counts for `1/e` after so many seconds.
-    memory: f64,
-    rate: f64,
+    memory: f32,
+    rate: f32,
     at: Option<Instant>,
 }
 
 impl RateMeter {
     pub fn new(memory: Duration) -> Self {
-        Self { memory: memory.as_secs_f64(), rate: 0.0, at: None }
+        Self { memory: memory.as_secs_f32(), rate: 0.0, at: None }
     }
 
     pub fn record(&mut self, now: Instant, bytes: u64) {
-        self.rate = self.rate(now) + bytes as f64 / self.memory;
+        self.rate = self.decayed(now) + bytes as f32 / self.memory;
         self.at = Some(now);
     }
 
     /// Bytes a second of something that began `running` ago.
     pub fn rate_since(&self, now: Instant, running: Duration) -> f64 {
-        let seen = 1.0 - (-running.as_secs_f64() / self.memory).exp();
-        self.rate(now) / seen.max(1e-3)
+        let seen = 1.0 - (-running.as_secs_f32() / self.memory).exp();
+        f64::from(self.decayed(now) / seen.max(1e-3))
     }
 
     /// Bytes a second.
     pub fn rate(&self, now: Instant) -> f64 {
-        let age = self.at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
+        self.decayed(now).into()
+    }
+
+    fn decayed(&self, now: Instant) -> f32 {
+        let age = self.at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f32());
         self.rate * (-age / self.memory).exp()
     }
 }

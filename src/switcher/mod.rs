@@ -18,6 +18,6 @@ pub mod throughput;
 
 pub use adaptation::{Adaptation, Limits, Standing, Step};
 pub use decision::{Choice, HttpWork, PeerWork, Policy, Reason, Situation, decide, last_call};
-pub use election::{Seat, fetchers, seat, spread, term};
+pub use election::{Seat, Swarm, fetchers, seat, spread, term};
 pub use estimate::{DeliveryEstimate, RateMeter};
 pub use throughput::{HttpRate, Line, Throughput};

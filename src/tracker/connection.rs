@@ -254,6 +254,7 @@ impl Connection {
             interval: Some(announced.interval),
             complete: Some(announced.complete),
             incomplete: Some(announced.incomplete),
+            number: announced.number,
             warning: None,
         }));
         let Announce { info_hash, peer_id, offers, .. } = announce;

@@ -58,6 +58,8 @@ pub struct Announced {
     pub interval: Duration,
     pub complete: u32,
     pub incomplete: u32,
+    /// The viewer's own, see [`Slot::number`].
+    pub number: Option<u32>,
     /// Where the offers go: the first to the first, and so on. Offers beyond that go nowhere now.
     pub receivers: Vec<ConnectionId>,
     /// Earlier offers of others, which go to the viewer itself.
@@ -156,6 +158,7 @@ impl Swarms {
                 interval: self.settings.interval,
                 complete: counts.complete,
                 incomplete: counts.incomplete,
+                number: None,
                 receivers: Vec::new(),
                 banked: Vec::new(),
             });
@@ -197,7 +200,8 @@ impl Swarms {
         // Two announces may be missed, as by a page in the background, and a little more.
         swarm.set_expiry(slot, now + 2 * interval + self.settings.medium_interval);
         let (complete, incomplete) = swarm.counts();
-        let announced = Announced { interval, complete, incomplete, receivers, banked };
+        let number = Some(slot.number());
+        let announced = Announced { interval, complete, incomplete, number, receivers, banked };
         match previous {
             Some(Home::Here(previous)) if previous != connection => self.disown(previous, info_hash, peer_id),
             Some(Home::There(node)) => self.cluster.send(node, NodeMessage::Moved { info_hash, peer_id }),

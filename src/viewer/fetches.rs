@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::holding::{PeerTransfer, State};
+use super::holding::{Holding, PeerTransfer, State};
 use super::{Action, FetchId, Placement, Viewer};
 use crate::swarm::SegmentId;
 
@@ -88,7 +88,7 @@ impl Viewer {
     pub fn bytes_to_confirm(&self, fetch: FetchId, len: u64) -> Option<Confirmation> {
         let segment = self.segment_of(fetch)?;
         let holding = self.holdings.get(&segment)?;
-        let next = holding.http?.next;
+        let next = holding.http()?.next;
         let held = holding.to_confirm(&(next..next + len));
         let bytes = (held.start.saturating_sub(next)) as usize..(held.end.saturating_sub(next)) as usize;
         (!bytes.is_empty()).then_some(Confirmation { segment, offset: held.start, bytes })
@@ -110,7 +110,7 @@ impl Viewer {
         self.counters.http_bytes += len;
         let segment = self.segment_of(fetch)?;
         let holding = self.holdings.get(&segment)?;
-        let overrun = |total: u64| (holding.http.map_or(0, |w| w.next) + len).saturating_sub(total);
+        let overrun = |total: u64| (holding.http().map_or(0, |w| w.next) + len).saturating_sub(total);
         let beyond = holding.total.map_or(0, overrun);
         if beyond > 0 && !holding.total_trusted {
             // The origin has more than peers said there was.
@@ -162,7 +162,7 @@ impl Viewer {
         let Some(holding) = self.holdings.get(&segment) else { return };
         let behind =
             |(work, transfer): (super::holding::HttpFetch, PeerTransfer)| transfer.next + LEAD < work.next;
-        if holding.http.zip(holding.transfer).is_some_and(behind) {
+        if holding.http().zip(holding.transfer()).is_some_and(behind) {
             self.cancel_transfer(segment);
         }
     }
@@ -171,7 +171,7 @@ impl Viewer {
     pub fn handle_http_end(&mut self, now: Instant, fetch: FetchId) {
         let Some(segment) = self.segment_of(fetch) else { return };
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
-        let Some(work) = holding.http else { return };
+        let Some(work) = holding.http() else { return };
         if holding.total_trusted && holding.total.is_some_and(|total| work.next < total) {
             return self.handle_http_failure(now, fetch, FetchFailure::Failed);
         }
@@ -225,12 +225,12 @@ impl Viewer {
 
     /// The segment that a request is for, while it is of interest.
     pub fn segment_of(&self, fetch: FetchId) -> Option<SegmentId> {
-        self.holdings.iter().find(|(_, h)| h.http.is_some_and(|w| w.fetch == fetch)).map(|(id, _)| *id)
+        self.holdings.iter().find(|(_, h)| h.http().is_some_and(|w| w.fetch == fetch)).map(|(id, _)| *id)
     }
 
     /// Takes the request's speed into the estimate.
     fn learn_from(&mut self, now: Instant, segment: SegmentId) {
-        let Some(work) = self.holdings.get(&segment).and_then(|h| h.http) else { return };
+        let Some(work) = self.holdings.get(&segment).and_then(Holding::http) else { return };
         let first = work.first_byte.unwrap_or(work.started);
         self.http.record_transfer(work.received - work.paced, now.saturating_duration_since(first));
     }
@@ -264,7 +264,7 @@ impl Viewer {
         }
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         let all_trusted = holding.trusted == holding.have;
-        let fetched_whole = holding.http.is_some_and(|work| Some(work.next) == holding.total);
+        let fetched_whole = holding.http().is_some_and(|work| Some(work.next) == holding.total);
         holding.state = State::Checking;
         if fetched_whole {
             // All bytes are here; only the end of the response is outstanding, and it adds nothing.
@@ -292,7 +292,7 @@ impl Viewer {
     pub(super) fn finish(&mut self, segment: SegmentId) {
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         holding.state = State::Complete;
-        holding.contributors.clear();
+        holding.contributors = Vec::new();
         let bytes = holding.have;
         if let Some(spec) = self.spec(segment).copied() {
             // Halving keeps the guess near the present bitrate.

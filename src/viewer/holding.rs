@@ -108,8 +108,9 @@ pub struct Holding {
     pub trusted: u64,
     /// Who brought the bytes that are not trusted.
     pub contributors: Vec<Contributor>,
-    pub http: Option<HttpFetch>,
-    pub transfer: Option<PeerTransfer>,
+    // Few segments are on their way at a time, and a viewer holds a dozen: so these do not lie with the rest.
+    pub http: Option<Box<HttpFetch>>,
+    pub transfer: Option<Box<PeerTransfer>>,
     /// Somebody was sent away because nothing came for so long: nobody else is invited to wait.
     pub starving: bool,
     /// Failed HTTP requests since the last that worked.
@@ -165,6 +166,14 @@ impl Holding {
     pub fn renew(&mut self) {
         (self.given_up, self.not_before) = (None, None);
         (self.reported, self.failures) = (false, 0);
+    }
+
+    pub fn http(&self) -> Option<HttpFetch> {
+        self.http.as_deref().copied()
+    }
+
+    pub fn transfer(&self) -> Option<PeerTransfer> {
+        self.transfer.as_deref().copied()
     }
 
     pub fn is_complete(&self) -> bool {

@@ -121,6 +121,8 @@ pub struct Viewer {
     swarm_forming: bool,
     /// Viewers in the swarm as the tracker last said.
     swarm_size: Option<u64>,
+    /// What the tracker calls us.
+    number: Option<u32>,
     /// The segment that goes out next or is going out.
     cursor: Option<SegmentId>,
     /// Since when.
@@ -178,6 +180,7 @@ impl Viewer {
             live: false,
             swarm_forming: false,
             swarm_size: None,
+            number: None,
             cursor: None,
             cursor_since: None,
             origin: Duration::ZERO,
@@ -290,6 +293,12 @@ impl Viewer {
     pub fn handle_swarm_size(&mut self, viewers: u64) {
         self.dirty |= self.swarm_size != Some(viewers);
         self.swarm_size = Some(viewers);
+    }
+
+    /// The number that the tracker has given us, and to nobody else in the swarm.
+    pub fn handle_number(&mut self, number: Option<u32>) {
+        self.dirty |= self.number != number;
+        self.number = number;
     }
 
     /// Peers are being looked for, or that has come to an end. Until the first is there, HTTP fetches what

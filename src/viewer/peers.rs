@@ -233,7 +233,7 @@ impl Viewer {
     pub(super) fn doubt_size(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
         let Some(holding) = self.holdings.get(&segment) else { return };
         if holding.total_trusted {
-            let relayed = holding.transfer.is_some_and(|t| t.peer == key && t.relayed);
+            let relayed = holding.transfer().is_some_and(|t| t.peer == key && t.relayed);
             self.forget_transfer(key, segment, "gave a wrong size");
             return self.blame(Contributor { peer: key, relayed }, "gave a wrong size");
         }
@@ -245,7 +245,7 @@ impl Viewer {
     }
 
     pub(super) fn learn_from_transfer(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
-        let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
+        let Some(transfer) = self.holdings.get(&segment).and_then(Holding::transfer) else { return };
         let Some(peer) = self.peers.get_mut(&key).filter(|_| transfer.peer == key) else { return };
         let first = transfer.first_byte.unwrap_or(transfer.started);
         peer.estimate
@@ -256,7 +256,7 @@ impl Viewer {
     pub(super) fn transfer_done(&mut self, now: Instant, key: PeerKey, segment: SegmentId) {
         self.trace_peer_end(segment, key, "has sent all");
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
-        if holding.transfer.is_some_and(|t| t.peer == key) {
+        if holding.transfer().is_some_and(|t| t.peer == key) {
             holding.transfer = None;
             self.complete_if_whole(now, segment);
         }
@@ -266,12 +266,12 @@ impl Viewer {
     pub(super) fn forget_transfer(&mut self, key: PeerKey, segment: SegmentId, why: &str) {
         self.trace_peer_end(segment, key, why);
         let running =
-            self.peers.get(&key).and_then(|p| p.state.download).is_some_and(|d| d.segment == segment);
+            self.peers.get(&key).and_then(|p| p.state.download()).is_some_and(|d| d.segment == segment);
         if running && let Some(command) = self.peers.get_mut(&key).and_then(|p| p.state.cancel()) {
             self.actions.push_back(Action::Command { peer: key, command });
         }
         if let Some(holding) = self.holdings.get_mut(&segment)
-            && holding.transfer.is_some_and(|t| t.peer == key)
+            && holding.transfer().is_some_and(|t| t.peer == key)
         {
             holding.transfer = None;
         }
@@ -279,7 +279,7 @@ impl Viewer {
 
     /// The peer has been silent for too long.
     pub(super) fn abandon_transfer(&mut self, now: Instant, key: PeerKey) {
-        let Some(segment) = self.peers.get(&key).and_then(|p| p.state.download).map(|d| d.segment) else {
+        let Some(segment) = self.peers.get(&key).and_then(|p| p.state.download()).map(|d| d.segment) else {
             return;
         };
         if let Some(peer) = self.peers.get_mut(&key) {
@@ -291,7 +291,7 @@ impl Viewer {
     /// Somebody else was faster, but a peer that had time and brought nothing has failed all the same.
     pub(super) fn blame_if_silent(&mut self, now: Instant, segment: SegmentId) {
         const TIME_ENOUGH: Duration = Duration::from_millis(750);
-        let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
+        let Some(transfer) = self.holdings.get(&segment).and_then(Holding::transfer) else { return };
         if transfer.received == 0
             && now.saturating_duration_since(transfer.started) > TIME_ENOUGH
             && let Some(peer) = self.peers.get_mut(&transfer.peer)
@@ -302,14 +302,14 @@ impl Viewer {
 
     /// Somebody else has brought what this transfer was to bring.
     pub(super) fn cancel_transfer(&mut self, segment: SegmentId) {
-        let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
+        let Some(transfer) = self.holdings.get(&segment).and_then(Holding::transfer) else { return };
         let all_sent = self.holdings.get(&segment).is_some_and(|h| h.total == Some(transfer.next));
         let how = if all_sent { "has sent all" } else { "is needed no longer" };
         self.trace_peer_end(segment, transfer.peer, how);
         self.holdings.entry(segment).and_modify(|h| h.transfer = None);
         let Some(peer) = self.peers.get_mut(&transfer.peer) else { return };
         // All of it has come but the word that it has: no need to take that back.
-        let all_received = peer.state.download.is_some_and(|d| d.size == Some(d.received));
+        let all_received = peer.state.download().is_some_and(|d| d.size == Some(d.received));
         if !all_received && let Some(command) = peer.state.cancel() {
             self.actions.push_back(Action::Command { peer: transfer.peer, command });
         }
@@ -336,7 +336,7 @@ impl Viewer {
     }
 
     fn end_transfers_of(&mut self, key: PeerKey, why: &str) {
-        let is_theirs = |h: &Holding| h.transfer.is_some_and(|t| t.peer == key);
+        let is_theirs = |h: &Holding| h.transfer().is_some_and(|t| t.peer == key);
         let theirs = self.holdings.iter().filter(|(_, h)| is_theirs(h)).map(|(id, _)| *id);
         for segment in theirs.collect::<Vec<_>>() {
             self.trace_peer_end(segment, key, why);

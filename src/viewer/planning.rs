@@ -110,7 +110,7 @@ impl Viewer {
             self.trace_choice(now, &spec, &policy, &situation, choice);
             match choice {
                 Choice::Wait => {
-                    if let Some(work) = self.holdings.get(&spec.id).and_then(|h| h.http) {
+                    if let Some(work) = self.holdings.get(&spec.id).and_then(Holding::http) {
                         let at = silent_at(&work);
                         if at > now {
                             self.wake_at(at);
@@ -181,14 +181,14 @@ impl Viewer {
     ) -> Situation {
         let holding = self.holdings.get(&spec.id);
         let missing = self.size_guess(spec).saturating_sub(holding.map_or(0, |h| h.have));
-        let transfer = holding.and_then(|h| h.transfer);
+        let transfer = holding.and_then(Holding::transfer);
         let transfers = self.holdings.values().filter(|h| h.transfer.is_some()).count();
         Situation {
             slack,
             first_slack: holding.map_or(slack, |h| h.first_slack),
             duration: spec.duration,
             missing,
-            http: match holding.and_then(|h| h.http) {
+            http: match holding.and_then(Holding::http) {
                 None => HttpWork::None,
                 Some(work) if silent_at(&work) <= now => HttpWork::Silent,
                 Some(_) => HttpWork::Running,
@@ -212,7 +212,7 @@ impl Viewer {
         let holding = self.holdings.get(&segment);
         let have = holding.map_or(0, |h| h.have);
         // Who is left for another is left for one that holds it all: whoever passes it on is no faster.
-        let running = holding.and_then(|h| h.transfer);
+        let running = holding.and_then(Holding::transfer);
         let least = if running.is_some() { WHOLE } else { have + 1 };
         let sender = running.map(|t| t.peer);
         let me = election_score(&self.config.peer_id.0, segment);
@@ -243,7 +243,7 @@ impl Viewer {
         let held = peer.state.held(segment);
         let command = peer.state.request(segment, holding.have);
         peer.last_progress = now;
-        holding.transfer = Some(PeerTransfer::new(now, key, holding.have, held != WHOLE));
+        holding.transfer = Some(Box::new(PeerTransfer::new(now, key, holding.have, held != WHOLE)));
         self.actions.push_back(Action::Command { peer: key, command });
         self.wake_at(now + self.patience(now, key));
     }
@@ -269,7 +269,7 @@ impl Viewer {
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;
         let Some(holding) = self.holdings.get_mut(&spec.id) else { return };
-        holding.http = Some(HttpFetch {
+        holding.http = Some(Box::new(HttpFetch {
             fetch,
             next: offset,
             started: now,
@@ -281,7 +281,7 @@ impl Viewer {
             early: self.announced_only == Some(spec.id),
             partial: false,
             pace: spec.pace,
-        });
+        }));
         self.note_step_in(spec, reason);
         match reason {
             Reason::Elected => self.counters.elected += 1,
@@ -355,8 +355,8 @@ impl Viewer {
 
     /// How long a peer may be silent.
     fn patience(&self, now: Instant, key: PeerKey) -> Duration {
-        let segment = self.peers.get(&key).and_then(|p| p.state.download).map(|d| d.segment);
-        let transfer = segment.and_then(|segment| self.holdings.get(&segment)).and_then(|h| h.transfer);
+        let segment = self.peers.get(&key).and_then(|p| p.state.download()).map(|d| d.segment);
+        let transfer = segment.and_then(|segment| self.holdings.get(&segment)).and_then(Holding::transfer);
         let silence = if transfer.is_some_and(|t| t.relayed) { SILENCE_OF_RELAY } else { SILENCE };
         silence + segment.map_or(Duration::ZERO, |segment| self.pause_between_chunks(now, segment))
     }

@@ -82,7 +82,7 @@ impl Viewer {
             return self.pause_fetch(now, segment);
         }
         let Some(holding) = self.holdings.get(&segment) else { return };
-        let Some(work) = holding.http else { return };
+        let Some(work) = holding.http() else { return };
         // Where it ends is known, or it is here.
         let known = holding.total.filter(|_| holding.total_trusted);
         let total = total.or(known).unwrap_or(work.next);
@@ -103,7 +103,7 @@ impl Viewer {
     /// A response that has fallen silent between two chunks is left for another, from where it stopped: near the
     /// live edge there is no time to wait for it.
     pub(super) fn ask_again_where_chunks_stopped(&mut self, now: Instant) {
-        let requests = self.holdings.iter().filter_map(|(id, h)| Some((*id, h.http?)));
+        let requests = self.holdings.iter().filter_map(|(id, h)| Some((*id, h.http()?)));
         let paced: Vec<_> = requests.filter(|(_, work)| work.pace.is_some()).collect();
         for (segment, work) in paced {
             let at = silent_at(&work);
@@ -138,7 +138,7 @@ impl Viewer {
         let more = |p: &super::RemotePeer| p.state.held(segment) != WHOLE && p.state.held(segment) > total;
         let is_odd = total == 0 || self.is_unfinished(now, segment) || self.peers.values().any(more);
         let Some(holding) = self.holdings.get(&segment) else { return };
-        if holding.transfer.is_none_or(|t| t.peer != key) {
+        if holding.transfer().is_none_or(|t| t.peer != key) {
             return;
         }
         match holding.total {

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::{SegmentSpec, Viewer};
-use crate::switcher::{Policy, Reason, Seat, Situation, fetchers, seat, term};
+use crate::switcher::{Policy, Reason, Seat, Situation, Swarm, fetchers, seat, term};
 
 impl Viewer {
     /// The slack from which on peers are asked for a segment. Who has nothing to give lets the others go first:
@@ -41,12 +41,16 @@ impl Viewer {
         let peers = self.peers.values().map(|p| &p.state);
         let electors = peers.filter(|p| p.is_elector(spec.id)).map(|p| &p.id);
         // In a film the swarm is spread over the whole length: only who is near counts.
-        let viewers = self.swarm_size.filter(|_| self.live).map(|size| (size, self.peers.len()));
+        let swarm = self.swarm_size.filter(|_| self.live).map(|viewers| Swarm {
+            viewers,
+            peers: self.peers.len(),
+            number: self.number,
+        });
         let need = self.http.pessimistic(s.missing).unwrap_or(s.duration) + policy.margin_of(s.first_slack);
         let time = s.first_slack.saturating_sub(need);
-        let fetchers = fetchers(self.swarm_size.unwrap_or(0), time, self.hop, policy.spread);
+        let fetchers = fetchers(swarm.as_ref(), time, self.hop, policy.spread);
         let me = &self.config.peer_id;
-        match seat(me, spec.name(), electors, viewers, fetchers) {
+        match seat(me, spec.name(), electors, swarm.as_ref(), fetchers) {
             // Too few are elected, or we would not have had to step in: we go on as one of them.
             Seat::Wave(1) if self.goes_on(spec) => Seat::Elected,
             seat => seat,

@@ -72,14 +72,14 @@ impl Viewer {
 
     /// Bytes that could go to a peer at once if there were room.
     fn ready_for(&self, key: PeerKey) -> u64 {
-        let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return 0 };
+        let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload()) else { return 0 };
         let have = self.holdings.get(&upload.segment).map_or(0, |h| h.have);
         have.min(upload.end.unwrap_or(u64::MAX)).saturating_sub(upload.next)
     }
 
     /// A peer asks for something.
     pub(super) fn answer_request(&mut self, now: Instant, key: PeerKey) {
-        let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload) else { return };
+        let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload()) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
         let has_slot = self.has_slot(now, key);
         let servable = self
@@ -107,7 +107,7 @@ impl Viewer {
     /// The bytes of a segment will not come as promised: whoever waits for them is told at once.
     pub(super) fn refuse_uploads(&mut self, segment: SegmentId) {
         for (key, peer) in self.peers.iter_mut() {
-            if let Some(upload) = peer.state.upload.filter(|u| u.segment == segment) {
+            if let Some(upload) = peer.state.upload().filter(|u| u.segment == segment) {
                 peer.state.upload = None;
                 let command = Command::Absent { segment, request_id: upload.request_id };
                 self.actions.push_back(Action::Command { peer: *key, command });
@@ -127,7 +127,8 @@ impl Viewer {
         if !self.serving {
             return;
         }
-        let uploading = |(key, peer): (&PeerKey, &super::RemotePeer)| peer.state.upload.map(|_| *key);
+        let uploading =
+            |(key, peer): (&PeerKey, &super::RemotePeer)| peer.state.upload.as_ref().map(|_| *key);
         let keys: Vec<PeerKey> = self.peers.iter().filter_map(uploading).collect();
         let first = keys.partition_point(|key| *key <= self.turn);
         let turn = self.budget.turn(keys.len());
@@ -207,7 +208,7 @@ impl Viewer {
     fn release_starved(&mut self, now: Instant) {
         let mut starved = Vec::new();
         for (key, peer) in self.peers.iter() {
-            let Some(upload) = peer.state.upload else { continue };
+            let Some(upload) = peer.state.upload() else { continue };
             if peer.room == 0 {
                 continue; // It is still receiving what it has been given.
             }

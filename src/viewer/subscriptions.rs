@@ -133,7 +133,8 @@ impl Viewer {
         let Some(spec) = listed.or_else(|| self.segments.last().map(SegmentSpec::next)) else { return };
         let slack = self.slack(now, &spec);
         let holding = self.holdings.entry(segment).or_insert_with(|| Holding::new(spec.size, slack));
-        holding.transfer = Some(PeerTransfer { pushed: true, ..PeerTransfer::new(now, key, 0, true) });
+        holding.transfer =
+            Some(Box::new(PeerTransfer { pushed: true, ..PeerTransfer::new(now, key, 0, true) }));
         self.trace_push(now, segment, key);
         self.take_header(now, key, segment, 0, size);
     }

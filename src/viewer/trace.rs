@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use super::holding::Holding;
 use super::{PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{PeerId, SegmentId, WHOLE};
 use crate::switcher::{Choice, Policy, Reason, Seat, Situation};
@@ -161,7 +162,7 @@ impl Viewer {
         if !is_on() {
             return;
         }
-        let Some(transfer) = self.holdings.get(&segment).and_then(|h| h.transfer) else { return };
+        let Some(transfer) = self.holdings.get(&segment).and_then(Holding::transfer) else { return };
         let after = now.saturating_duration_since(transfer.started).as_secs_f64();
         tell!(segment, "first bytes from peer {from} after {after:.3} s");
     }
@@ -171,7 +172,7 @@ impl Viewer {
         if !is_on() {
             return;
         }
-        let transfer = self.holdings.get(&segment).and_then(|h| h.transfer).filter(|t| t.peer == key);
+        let transfer = self.holdings.get(&segment).and_then(Holding::transfer).filter(|t| t.peer == key);
         let (Some(transfer), Some(peer)) = (transfer, self.peers.get(&key)) else { return };
         let took = transfer.last_progress.saturating_duration_since(transfer.started).as_secs_f64();
         tell!(segment, "peer {} {how}; it brought {} bytes in {took:.3} s", peer.state.id, transfer.received);
@@ -182,7 +183,7 @@ impl Viewer {
         if !is_on() {
             return;
         }
-        let Some(work) = self.holdings.get(&segment).and_then(|h| h.http) else { return };
+        let Some(work) = self.holdings.get(&segment).and_then(Holding::http) else { return };
         let took = work.last_progress.saturating_duration_since(work.started).as_secs_f64();
         tell!(segment, "HTTP {how}; it brought {} bytes in {took:.3} s", work.received);
     }

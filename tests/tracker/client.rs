@@ -66,12 +66,13 @@ async fn two_clients_meet() {
     let tracker = Tracker::start().await;
     let (mut alice, mut bob) = (Client::start(&url(&tracker), ALICE), Client::start(&url(&tracker), BOB));
     alice.announce(Vec::new()).await;
-    let TrackerEvent::Response { interval, complete: 0, incomplete: 1 } = alice.next().await else {
+    let TrackerEvent::Response { interval, complete: 0, incomplete: 1, number: Some(0) } = alice.next().await
+    else {
         panic!()
     };
     assert!((10..=3600).contains(&interval.as_secs()));
     bob.announce(vec![(OFFER, "v=0".into())]).await;
-    assert!(matches!(bob.next().await, TrackerEvent::Response { incomplete: 2, .. }));
+    assert!(matches!(bob.next().await, TrackerEvent::Response { incomplete: 2, number: Some(1), .. }));
 
     let TrackerEvent::Offer { from, offer_id, sdp } = alice.next().await else { panic!() };
     assert_eq!((from.to_string().as_str(), offer_id, sdp.as_str()), (BOB, OFFER, "v=0"));

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::Driver;
 use crate::engine::{Event, TrackKind};
-use crate::manifest::{EventMessage, MPD_EVENTS};
-use crate::manifest::{DateRange, TimedEvent};
+use crate::manifest::{DateRange, EventMessage, MPD_EVENTS, TimedEvent};
 use crate::swarm::SegmentId;
 
 impl Driver {

@@ -10,7 +10,6 @@ use super::Driver;
 use super::track::Track;
 use crate::engine::report::{self, PeerStats};
 use crate::engine::stream::Stream;
-use crate::format::Format;
 use crate::net::cmcd::Status;
 use crate::swarm::tracker_messages::Traffic;
 use crate::viewer::Counters;
@@ -89,7 +88,7 @@ impl Driver {
         let bitrates = variants.map(|variant| variant.bandwidth);
         let format = self.presentation.as_ref().map(|presentation| presentation.format).unwrap_or_default();
         cmcd.set_status(Status {
-            format: Some(if format == Format::Dash { "d" } else { "h" }),
+            format: Some(format.in_cmcd()),
             live: Some(stream.timeline.is_live()),
             position: self.position(),
             playing: self.config.clock.playback().map(|playback| playback.playing),

@@ -64,7 +64,10 @@ pub enum MeshEvent {
     Writable(PeerKey),
     Closed(PeerKey),
     /// Viewers of this stream, as a tracker counts them.
-    SwarmSize(u64),
+    SwarmSize {
+        viewers: u64,
+        number: Option<u32>,
+    },
 }
 
 /// Inputs that may wait. When they are this many, links and trackers are not read.
@@ -222,10 +225,13 @@ impl Mesh {
                 let wanted = self.config.max_peers.saturating_sub(self.links.len() + self.connecting);
                 self.make_offers(now, tracker, wanted.min(max_offers));
             }
-            TrackerEvent::Response { complete, incomplete, .. } => {
+            TrackerEvent::Response { complete, incomplete, number, .. } => {
                 self.swarm_size[tracker] = u64::from(complete) + u64::from(incomplete);
                 let largest = self.swarm_size.iter().copied().max().unwrap_or(0);
-                self.events.push_back(MeshEvent::SwarmSize(largest));
+                // Of several trackers, the one that most viewers ask.
+                if self.swarm_size[tracker] == largest {
+                    self.events.push_back(MeshEvent::SwarmSize { viewers: largest, number });
+                }
             }
             TrackerEvent::Offer { from, offer_id, sdp } => self.answer(tracker, from, offer_id, sdp),
             TrackerEvent::Answer { from, offer_id, sdp } => {

@@ -400,7 +400,7 @@ impl Stream {
 /// has to be fragmented MP4: nothing in GStreamer reads MPEG-TS or packed audio of that kind.
 fn unsupported(placed: &PlacedSegment, format: Format) -> Option<(&PlacedSegment, &Key)> {
     let init = placed.segment.init.as_ref().and_then(|init| init.key.as_deref());
-    let is_mp4 = format == Format::Dash || placed.segment.init.is_some();
+    let is_mp4 = format.is_mp4_throughout() || placed.segment.init.is_some();
     let refused = |key: &&Key| match &key.method {
         KeyMethod::Aes128 | KeyMethod::Aes256 => key.keyformat != IDENTITY || key.uri.is_none(),
         KeyMethod::SampleAes | KeyMethod::SampleAesCtr => !is_mp4,

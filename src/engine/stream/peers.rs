@@ -84,9 +84,10 @@ impl Stream {
                     self.decoders.remove(&key);
                     self.viewer.handle_peer_closed(key);
                 }
-                MeshEvent::SwarmSize(size) => {
-                    self.swarm_size = Some(size);
-                    self.viewer.handle_swarm_size(size);
+                MeshEvent::SwarmSize { viewers, number } => {
+                    self.swarm_size = Some(viewers);
+                    self.viewer.handle_swarm_size(viewers);
+                    self.viewer.handle_number(number);
                 }
             }
         }

@@ -305,7 +305,8 @@ impl<'a> Connection<'a> {
                 let interval = self.schedule.set_interval(Instant::now().into_std(), response.interval);
                 let (complete, incomplete) =
                     (response.complete.unwrap_or(0), response.incomplete.unwrap_or(0));
-                self.line.emit(TrackerEvent::Response { interval, complete, incomplete }).await
+                let number = response.number;
+                self.line.emit(TrackerEvent::Response { interval, complete, incomplete, number }).await
             }
             TrackerMessage::Offer { info_hash, peer_id: from, offer: Offer { offer_id, sdp } }
                 if info_hash == ours && from != me =>

@@ -56,11 +56,18 @@ impl Shard {
         false
     }
 
-    pub(super) fn take_response(&mut self, node: &mut Node, swarm_size: u32, interval: u32) -> bool {
+    pub(super) fn take_response(
+        &mut self,
+        node: &mut Node,
+        swarm_size: u32,
+        number: u32,
+        interval: u32,
+    ) -> bool {
         node.announcing.swarm_size = Some(swarm_size);
         let interval = (u64::from(interval) * 1000).clamp(MIN_ANNOUNCE_INTERVAL, MAX_ANNOUNCE_INTERVAL);
         self.announce_at(node, node.announcing.asked + interval);
         node.viewer.handle_swarm_size(u64::from(swarm_size));
+        node.viewer.handle_number(Some(number));
         if node.announcing.patience {
             node.viewer.handle_swarm_forming(swarm_size > 1);
         }

@@ -191,7 +191,9 @@ impl Shard {
             What::Playlist { newest } => self.take_playlist(node, newest),
             What::SwarmPatienceOver => self.end_patience(node),
             What::AnnounceDue => self.announce_if_due(node),
-            What::Announced { swarm_size, interval } => self.take_response(node, swarm_size, interval),
+            What::Announced { swarm_size, number, interval } => {
+                self.take_response(node, swarm_size, number, interval)
+            }
             What::Offer { from, offer } => self.take_offer(node, from, offer),
             What::Answer { from, end } => self.take_answer(node, from, end),
             What::LinkOpen { link, theirs, .. } => self.open_link(node, link, Some(theirs)),

@@ -66,7 +66,7 @@ fn what_was_subscribed_to_comes_as_if_it_had_been_asked_for() {
     let header = theirs.push(Some(3)).expect("nothing else is served");
     assert_eq!(ours.handle(header).unwrap(), Notice::Pushed { segment: SEGMENT, size: Some(3) });
     assert_eq!(ours.payload(3).unwrap(), Some((SEGMENT, 0)));
-    let request_id = ours.download.expect("it runs").request_id;
+    let request_id = ours.download().expect("it runs").request_id;
     let done = Command::Completed { segment: SEGMENT, request_id };
     assert_eq!(ours.handle(done).unwrap(), Notice::Completed { segment: SEGMENT });
     assert_eq!((ours.subscription, theirs.subscriber), (None, None));
@@ -105,7 +105,7 @@ fn a_new_request_replaces_the_one_being_served() {
     for (segment, request_id) in [(SEGMENT, 1), (SegmentId(8), 2)] {
         peer.handle(Command::Request { segment, request_id, offset: 0 }).unwrap();
     }
-    assert_eq!(peer.upload.map(|u| u.segment), Some(SegmentId(8)));
+    assert_eq!(peer.upload().map(|u| u.segment), Some(SegmentId(8)));
     peer.handle(Command::Cancel { segment: SEGMENT, request_id: 1 }).unwrap();
     assert!(peer.upload.is_some(), "a late cancel of the old request does not end the new one");
 }

@@ -39,6 +39,9 @@ pub struct AnnounceResponse {
     pub complete: Option<u32>,
     /// All others in the swarm, this viewer included.
     pub incomplete: Option<u32>,
+    /// A number that this tracker has given to nobody else in the swarm; those in use are about those from 0 to its
+    /// size. Not part of the protocol: this project's trackers say it.
+    pub number: Option<u32>,
     /// For the viewer's operator to read.
     pub warning: Option<String>,
 }
@@ -76,6 +79,7 @@ impl TrackerMessage {
             Self::Response(response) => write(&Out {
                 complete: response.complete,
                 incomplete: response.incomplete,
+                number: response.number,
                 interval: response.interval.map(|interval| interval.as_secs()),
                 warning: response.warning.as_deref(),
                 ..Out::new(response.info_hash)
@@ -117,6 +121,7 @@ struct Raw {
     min_interval: Number,
     complete: Number,
     incomplete: Number,
+    number: Number,
     #[serde(rename = "failure reason")]
     failure: Text,
     #[serde(rename = "warning message")]
@@ -211,6 +216,7 @@ impl Raw {
             interval: self.interval.0.or(self.min_interval.0).and_then(seconds),
             complete: self.complete.saturating_u32(),
             incomplete: self.incomplete.saturating_u32(),
+            number: self.number.saturating_u32(),
             warning: self.warning.0.map(shorten),
         };
         if response == (AnnounceResponse { info_hash, ..Default::default() }) {
@@ -238,6 +244,8 @@ struct Out<'a> {
     complete: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u32>,
     action: Action,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<u64>,
@@ -260,6 +268,7 @@ impl Out<'_> {
         Self {
             complete: None,
             incomplete: None,
+            number: None,
             action: Action::Announce,
             interval: None,
             warning: None,

@@ -243,13 +243,14 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
 }
 
 fn tracker_message() -> impl Strategy<Value = TrackerMessage> {
-    let response = (bytes(), 1..4000u64, any::<u32>(), any::<Option<u32>>()).prop_map(
-        |(hash, interval, complete, incomplete)| {
+    let response = (bytes(), 1..4000u64, any::<u32>(), any::<Option<u32>>(), any::<Option<u32>>()).prop_map(
+        |(hash, interval, complete, incomplete, number)| {
             TrackerMessage::Response(AnnounceResponse {
                 info_hash: Some(InfoHash(hash)),
                 interval: Some(Duration::from_secs(interval)),
                 complete: Some(complete),
                 incomplete,
+                number,
                 warning: None,
             })
         },

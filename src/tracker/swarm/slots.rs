@@ -8,6 +8,14 @@ use super::Peer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slot(pub(super) u32);
 
+impl Slot {
+    /// A number that nobody else in the swarm has. Numbers of those who left go to those who come, so the numbers
+    /// in use are about those from 0 to the size of the swarm.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     pub slots: Vec<Option<Peer>>,

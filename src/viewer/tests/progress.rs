@@ -85,7 +85,7 @@ impl Scene {
     }
 
     fn ends(&mut self) {
-        let request_id = self.viewer.peers[&OURS].state.download.expect("it runs").request_id;
+        let request_id = self.viewer.peers[&OURS].state.download().expect("it runs").request_id;
         self.viewer.handle_command(self.now, OURS, Command::Completed { segment: SEGMENT, request_id });
     }
 
