@@ -42,7 +42,7 @@ fn every_property_has_the_default_that_it_announces() {
     let source = source();
     let own: Vec<_> =
         source.list_properties().iter().filter(|spec| spec.owner_type() == source.type_()).cloned().collect();
-    assert_eq!(own.len(), 26);
+    assert_eq!(own.len(), 27);
     for spec in own {
         let name = spec.name();
         assert!(spec.blurb().is_some_and(|blurb| blurb.len() > 10), "{name} has no blurb");

@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn with_numbers_as_many_are_elected_as_should_be_and_they_go_one_by_one() {
-        for viewers in [100, 1000, 1023, 3000] {
+        for viewers in [200, 1000, 1023, 3000] {
             let ids = peers(viewers);
             for fetchers in [3.0, 9.0] {
                 let mut last = elected(&ids, -1, fetchers);
