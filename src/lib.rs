@@ -13,7 +13,9 @@
 //!
 //! | floor | room | question |
 //! | --- | --- | --- |
+//! | 0 | [`ebml`] | What are the elements of WebM? |
 //! | 0 | [`format`] | Which kind of manifest is it? |
+//! | 0 | [`rate`] | How fast does playback go? |
 //! | 1 | [`manifest`] | What is there to play? |
 //! | 1 | [`container`] | What do the bytes say about time and framing? |
 //! | 1 | [`swarm`] | Who has it, and how do peers and trackers talk? |
@@ -29,8 +31,10 @@
 //! comes in as an argument and wishes go out as values, so the same code runs in the element, in
 //! a property test and in a simulation, and a fault seen in the field can be replayed.
 
+pub mod ebml;
 pub mod format;
 pub mod manifest;
+pub mod rate;
 pub mod swarm;
 pub mod switcher;
 pub mod viewer;

@@ -81,7 +81,7 @@ fn loops_by_seeking_to_the_start_at_the_end() {
 #[test]
 fn a_seek_before_playback_decides_where_it_begins() {
     let origin = Origin::serve(&STREAMS);
-    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT;
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
     let player = Player::with(Consumer::Decodebin3, &origin.url("ts/index.m3u8"), false, move |source| {
         source.seek_simple(flags, 17 * S).expect("kept for later");
     });
@@ -215,6 +215,30 @@ fn statistics_are_posted_and_counted() {
     let stats = player.source().property::<gst::Structure>("stats");
     assert_ne!(stats.get::<u64>("http-bytes"), Ok(0), "the last counters stay readable");
     assert_eq!(notified.load(Ordering::SeqCst), 0, "nothing came from peers");
+}
+
+/// Such a short film is through before anybody has looked at how it goes.
+#[test]
+fn statistics_are_complete_at_the_end() {
+    common::init();
+    let origin = Origin::serve(&STREAMS);
+    let url = origin.url("fmp4/index.m3u8");
+    let pipeline = gst::parse::launch(&format!("p2phlssrc location={url} name=source ! fakesink"));
+    let pipeline = pipeline.expect("it is a pipeline").downcast::<gst::Pipeline>().expect("of two elements");
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = bus.timed_pop_filtered(60 * S, &ends).expect("the film ends");
+    assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+    let source = pipeline.by_name("source").expect("it is there");
+    let stats: gst::Structure = source.property("stats");
+    let files = std::fs::read_dir(STREAMS.join("fmp4")).expect("the film is there");
+    let files = files.map(|file| file.expect("readable").path());
+    let segments = files.filter(|path| path.extension().is_some_and(|extension| extension == "m4s"));
+    let size: u64 = segments.map(|path| path.metadata().expect("a segment").len()).sum();
+    assert_eq!(stats.get::<u64>("http-bytes"), Ok(size));
+    assert_eq!(stats.get::<String>("variant-uri"), Ok(url));
+    pipeline.set_state(gst::State::Null).expect("it stops");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 use bytes::Bytes;
 use gstp2phls::container::mp4::interleave::Interleaver;
 use gstp2phls::container::mp4::{self, Init, TrackKind};
-use gstp2phls::container::{Kind, framing, packed, ts, webvtt};
+use gstp2phls::container::{Kind, framing, packed, ts, webm, webvtt};
 
 /// Runs a tool, and gives what it prints; None where it is not installed.
 fn run(tool: &str, arguments: &[&str], directory: &Path) -> Option<String> {
@@ -161,12 +161,12 @@ fn long_fragments_of_ffmpeg_are_interleaved() {
         return;
     };
     let read = |name: &str| std::fs::read(directory.path().join(name)).expect("a file of ffmpeg");
-    let init = read("init.mp4");
+    let init = Bytes::from(read("init.mp4"));
     let mut interleaver = Interleaver::default();
-    interleaver.init(&init);
+    interleaver.init(init.clone());
     for name in ["s0", "s1"] {
         let segment = read(name);
-        let mut out = vec![Bytes::copy_from_slice(&init)];
+        let mut out = vec![init.clone()];
         segment.chunks(1_000).for_each(|chunk| interleaver.push(Bytes::copy_from_slice(chunk), &mut out));
         interleaver.finish(&mut out);
         assert_eq!(framing::check(Kind::FragmentedMp4, out.iter().map(|bytes| &bytes[..])), Ok(()));
@@ -190,6 +190,36 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => files(&entry.path(), found),
             _ => found.push(entry.path()),
+        }
+    }
+}
+
+#[test]
+fn webm_of_ffmpeg() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let source = ["-v", "error", "-f", "lavfi", "-i", "testsrc=duration=8:size=160x120:rate=25"];
+    let coder = ["-c:v", "libvpx", "-deadline", "realtime", "-g", "50", "-keyint_min", "50"];
+    let dash = ["-f", "dash", "-dash_segment_type", "webm", "-seg_duration", "2", "m.mpd"];
+    if run("ffmpeg", &[&source[..], &coder, &dash].concat(), directory.path()).is_none() {
+        return println!("skipped: ffmpeg is not installed");
+    }
+    let init = std::fs::read(directory.path().join("init-stream0.webm")).expect("an init");
+    assert_eq!(Kind::sniff(&init), Some(Kind::WebM));
+    let parsed = webm::Init::parse(&init).expect("tracks");
+    assert_eq!((parsed.tracks[0].kind, parsed.tracks[0].codec.as_str()), (webm::TrackKind::Video, "V_VP8"));
+    for index in 1..=4 {
+        let bytes = std::fs::read(directory.path().join(format!("chunk-stream0-0000{index}.webm")));
+        let bytes = bytes.expect("a segment");
+        assert_eq!(Kind::sniff(&bytes), Some(Kind::WebM));
+        assert_eq!(framing::check(Kind::WebM, bytes.chunks(1_000)), Ok(()));
+        framing::check(Kind::WebM, bytes[..bytes.len() - 1].chunks(1_000)).expect_err("cut short");
+        std::fs::write(directory.path().join("whole.webm"), [&init[..], &bytes].concat()).expect("a file");
+        let expected = first_time(directory.path(), "whole.webm", "v:0", "packet=pts_time");
+        for size in [1, 1_000, bytes.len()] {
+            let mut scanner = webm::Scanner::new(parsed.clone());
+            bytes.chunks(size).for_each(|chunk| scanner.push(chunk));
+            let start = scanner.media_start().expect("a start").as_secs_f64();
+            assert!((start - expected).abs() < 0.000_1, "segment {index}: {start}, {expected}");
         }
     }
 }

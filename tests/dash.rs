@@ -8,7 +8,7 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::dash::{DASH, files, mpd, muxed_template, nested_file, period};
+use common::dash::{DASH, LONG, files, long, mpd, muxed_template, nested_file, period};
 use common::media::{DURATION, STREAMS};
 use common::origin::{Fault, Origin};
 use common::player::{Consumer, Player, assert_continuous, keep_bytes};
@@ -59,6 +59,51 @@ fn each_way_of_addressing_plays_to_the_byte() {
     let end = common::dash::boxes(&file, b"mfra").start;
     let wanted = [&file[..index.start], &file[index.end..end]].concat();
     assert!(played == wanted, "indexed: {} bytes instead of {}", played.len(), wanted.len());
+}
+
+/// Segments that are published in parts (S@k): each part is a segment, also to seek to.
+#[test]
+fn parts_of_segments_play_and_seek() {
+    let origin = Origin::serve(&STREAMS);
+    let init = std::fs::read(long().join("init.mp4")).expect("an init");
+    let plain = files(&long(), "seg");
+    assert_eq!(plain.len(), 90);
+    for (number, part) in plain.iter().enumerate() {
+        origin.set_bytes(&format!("parts/{}-{}.m4s", number / 3 + 1, number % 3 + 1), part.clone());
+    }
+    origin.set_bytes("parts/init.mp4", init.clone());
+    let template = "<SegmentTemplate media=\"$Number$-$SubNumber$.m4s\" initialization=\"init.mp4\"><SegmentTimeline>\
+        <S t=\"0\" d=\"3\" r=\"29\" k=\"3\"/></SegmentTimeline></SegmentTemplate>";
+    origin.set_made("parts/m.mpd", || mpd("", LONG, template));
+    let played = play(Consumer::Playbin3, &origin.url("parts/m.mpd"), LONG);
+    assert!(played == [init, plain.concat()].concat(), "{} bytes", played.len());
+
+    origin.clear_requests();
+    let (player, _) = player(Consumer::Playbin3, &origin.url("parts/m.mpd"));
+    player.set_state(gst::State::Paused);
+    player.wait(gst::MessageType::AsyncDone);
+    origin.clear_requests();
+    player.seek(71.5);
+    player.wait(gst::MessageType::AsyncDone);
+    // 71 s is the last third of the segment that begins at 69 s.
+    origin.wait_for(|requests| requests.iter().any(|(path, _)| path == "/parts/24-3.m4s"));
+    assert!(!origin.requests().iter().any(|(path, _)| path.starts_with("/parts/24-1")), "no part before it");
+
+    // Where only the first of three has a key frame, playback begins there.
+    let properties = "<SegmentSequenceProperties sapType=\"1\" cadence=\"3\"/>";
+    let sparse =
+        mpd("", LONG, template).replace("<SegmentTemplate", &format!("{properties}<SegmentTemplate"));
+    origin.set_made("parts/sparse.mpd", move || sparse.clone());
+    let (player, _) = self::player(Consumer::Playbin3, &origin.url("parts/sparse.mpd"));
+    player.set_state(gst::State::Paused);
+    player.wait(gst::MessageType::AsyncDone);
+    origin.clear_requests();
+    player.seek(71.5);
+    player.wait(gst::MessageType::AsyncDone);
+    origin.wait_for(|requests| requests.iter().any(|(path, _)| path == "/parts/24-1.m4s"));
+    let target = gst::ClockTime::from_mseconds(71_500);
+    let first = player.video.first().expect("a frame");
+    assert!(first.absdiff(target) <= 40 * MS, "{first}");
 }
 
 /// The start, a seek and the end in each player, video and sound in one representation.
@@ -120,6 +165,59 @@ fn periods_follow_each_other() {
         assert_continuous(&frames, "over periods");
         assert_eq!(frames.len() as u64, 20 * 25, "{consumer:?}: frames");
     }
+}
+
+/// The second period says that it goes on where the first ends: no new beginning, so no second initialisation segment.
+#[test]
+fn a_period_that_continues_is_no_new_beginning() {
+    let origin = Origin::serve(&DASH);
+    let template = |more: &str| {
+        format!(
+            "<SegmentTemplate media=\"chunk-stream0-$Number%05d$.m4s\" initialization=\"init-stream0.m4s\" \
+             duration=\"2\" {more}/>"
+        )
+    };
+    let mpd = |continuity: &str| {
+        let first = period("id=\"a\" duration=\"PT8S\"", &template(""));
+        let second = period(
+            "id=\"b\" duration=\"PT22S\"",
+            &template("startNumber=\"5\" presentationTimeOffset=\"8\""),
+        );
+        let second = second.replace("<Representation", &format!("{continuity}<Representation"));
+        format!("<MPD type=\"static\">{first}{second}</MPD>")
+    };
+    let property = "<SupplementalProperty schemeIdUri=\"urn:mpeg:dash:period-continuity:2015\" value=\"a\"/>";
+    let place = DASH.join("number");
+    let (init, media) = (files(&place, "init").concat(), files(&place, "chunk"));
+    for (name, continuity, wanted) in [
+        ("number/continues.mpd", property, [init.clone(), media.concat()].concat()),
+        ("number/begins.mpd", "", [&init[..], &media[..4].concat(), &init, &media[4..].concat()].concat()),
+    ] {
+        let text = mpd(continuity);
+        origin.set_made(name, move || text.clone());
+        let played = play(Consumer::Playbin3, &origin.url(name), DURATION);
+        assert!(played == wanted, "{name}: {} bytes instead of {}", played.len(), wanted.len());
+    }
+}
+
+/// Each level gives something, and what is said further in counts.
+#[test]
+fn what_is_said_further_out_holds_further_in() {
+    let origin = Origin::serve(&DASH);
+    origin.set_made("inherited.mpd", || {
+        format!(
+            "<MPD type=\"static\" mediaPresentationDuration=\"PT{DURATION}S\"><BaseURL>timeline/</BaseURL>\
+             <Period><BaseURL>../number/</BaseURL>\
+             <SegmentTemplate timescale=\"1000\" duration=\"7\" initialization=\"init-stream0.m4s\"/>\
+             <AdaptationSet mimeType=\"video/mp4\" codecs=\"avc1.64000d\">\
+             <SegmentTemplate duration=\"2000\" media=\"chunk-stream0-$Number%05d$.m4s\" startNumber=\"7\"/>\
+             <Representation id=\"v\" bandwidth=\"500000\"><SegmentTemplate startNumber=\"1\"/></Representation>\
+             </AdaptationSet></Period></MPD>"
+        )
+    });
+    let played = play(Consumer::Playbin3, &origin.url("inherited.mpd"), DURATION);
+    let place = DASH.join("number");
+    assert!(played == [files(&place, "init"), files(&place, "chunk")].concat().concat());
 }
 
 #[test]

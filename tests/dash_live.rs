@@ -7,8 +7,9 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
-use common::dash::{Listing, Live, assert_part, live_origin};
+use common::dash::{DASH, Listing, Live, assert_part, date, files, live_origin, long, period};
 use common::origin::{Fault, Origin};
 use common::player::{Consumer, Player, keep_bytes};
 use gst::prelude::*;
@@ -61,9 +62,11 @@ fn segments_come_by_the_clock() {
 
 #[test]
 fn segments_come_with_the_mpd() {
-    let origin = plays(Live::new(Listing::Timeline, 6, 0), |live| live.mpd("", ""));
-    let loads = requests(&origin, "live.mpd");
-    assert!(loads > 5, "{loads}");
+    for listing in [Listing::Timeline, Listing::List] {
+        let origin = plays(Live::new(listing, 6, 0), |live| live.mpd("", ""));
+        let loads = requests(&origin, "live.mpd");
+        assert!(loads > 5, "{listing:?}: {loads}");
+    }
 }
 
 /// The publisher's clock is ahead of this machine's, and in another the other way.
@@ -181,4 +184,74 @@ fn a_publisher_who_is_late_is_known_for_it() {
     assert!(often.iter().sum::<usize>() <= often.len() + 2, "{often:?}");
     assert_eq!(player.stat("skipped-segments"), 0);
     assert_part(&bytes.lock().unwrap());
+}
+
+/// [`DASH`]'s three qualities of a minute as a live stream that began at `start`, of which an MPD offers these.
+fn variants(start: Duration, offered: &[usize]) -> String {
+    let representation = |id: &usize| {
+        let bandwidth = [200_000, 600_000, 1_500_000][*id];
+        format!("<Representation id=\"{id}\" bandwidth=\"{bandwidth}\" width=\"320\" height=\"180\"/>")
+    };
+    let offered: String = offered.iter().map(representation).collect();
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
+    format!(
+        "<MPD type=\"dynamic\" availabilityStartTime=\"{}\" publishTime=\"{}\" minimumUpdatePeriod=\"PT1S\">\
+         <Period id=\"1\" start=\"PT0S\"><AdaptationSet mimeType=\"video/mp4\"><SegmentTemplate duration=\"2\" \
+         startNumber=\"1\" media=\"chunk-stream$RepresentationID$-$Number%05d$.m4s\" \
+         initialization=\"init-stream$RepresentationID$.m4s\"/>{offered}</AdaptationSet></Period></MPD>",
+        date(start),
+        date(now)
+    )
+}
+
+/// A richer quality is gone to when the MPD has it, and left when it has it no longer.
+#[test]
+fn qualities_come_and_go() {
+    let origin = Origin::serve(&DASH);
+    let start = SystemTime::UNIX_EPOCH.elapsed().expect("a clock") - Duration::from_secs(14);
+    let offered = Arc::new(Mutex::new(vec![0, 1]));
+    let now = offered.clone();
+    origin.set_made("variants/live.mpd", move || variants(start, &now.lock().unwrap()));
+    let (player, _) = player(&origin.url("variants/live.mpd"));
+    player.wait_until("the first frame", 20, || player.video.first().is_some());
+    let bandwidth = || player.stat("variant-bandwidth");
+    assert!(bandwidth() <= 600_000);
+    *offered.lock().unwrap() = vec![0, 1, 2];
+    player.wait_until("what has come", 20, || bandwidth() == 1_500_000);
+    *offered.lock().unwrap() = vec![0, 1];
+    player.wait_until("what is left", 20, || bandwidth() <= 600_000);
+    assert_eq!(player.stat("skipped-segments"), 0);
+    common::player::assert_continuous(&player.video.times(), "over all qualities");
+}
+
+/// A period that is announced before it is known when it begins is played from then on.
+#[test]
+fn a_period_is_announced_before_it_has_a_start() {
+    const BEGINS: u64 = 18;
+    let template = |media: &str, more: &str| {
+        format!(
+            "<SegmentTemplate media=\"{media}$Number%03d$.m4s\" initialization=\"init.mp4\" duration=\"1\" {more}/>"
+        )
+    };
+    let (origin, url, live) = live_origin(Live::new(Listing::Number, 6, 0), move |live| {
+        let text = live.mpd("", "");
+        // It may be known six seconds ahead.
+        let start = if live.made() + 6 >= BEGINS { format!("start=\"PT{BEGINS}S\"") } else { String::new() };
+        let offset = format!("startNumber=\"{BEGINS}\" presentationTimeOffset=\"{BEGINS}\"");
+        let second = period(&format!("id=\"2\" {start}"), &template("second", &offset));
+        text.replace("</MPD>", &format!("{second}</MPD>"))
+    });
+    for (number, segment) in files(&long(), "seg").into_iter().enumerate() {
+        origin.set_bytes(&format!("long-mp4/second{number:03}.m4s"), segment);
+    }
+    assert!(live.made() + 6 < BEGINS, "the machine is too slow");
+    let (player, _) = player(&url);
+    let until = gst::ClockTime::from_seconds(BEGINS + 3);
+    player.wait_until("some of the second period", 40, || newest_frame(&player) > until);
+    common::player::assert_continuous(&player.video.times(), "over both periods");
+    let asked = origin.requests();
+    let of = |name: &str| asked.iter().any(|(path, _)| path.ends_with(name));
+    assert!(of(&format!("seg{:03}.m4s", BEGINS - 1)) && !of(&format!("/seg{BEGINS:03}.m4s")));
+    assert!(of(&format!("second{BEGINS:03}.m4s")) && !of(&format!("second{:03}.m4s", BEGINS - 1)));
+    assert_eq!(player.stat("skipped-segments"), 0);
 }

@@ -42,7 +42,7 @@ fn every_property_has_the_default_that_it_announces() {
     let source = source();
     let own: Vec<_> =
         source.list_properties().iter().filter(|spec| spec.owner_type() == source.type_()).cloned().collect();
-    assert_eq!(own.len(), 27);
+    assert_eq!(own.len(), 31);
     for spec in own {
         let name = spec.name();
         assert!(spec.blurb().is_some_and(|blurb| blurb.len() > 10), "{name} has no blurb");
@@ -68,6 +68,11 @@ fn properties_read_back_as_they_were_set() {
     assert_eq!(source.property::<u32>("max-peers"), 7);
     assert_eq!(source.property::<String>("trackers"), "wss://a.example, wss://b.example");
     assert_eq!(source.property::<gst::Array>("turn-servers").len(), 1);
+    source.set_property("cookies", ["a=1", "b=2; Domain=h.example"].map(str::to_owned).to_vec());
+    assert_eq!(source.property::<Vec<String>>("cookies"), ["a=1", "b=2; Domain=h.example"]);
+    // As NULL, which applications in C set.
+    source.set_property_from_value("cookies", &glib::Value::from_type(Vec::<String>::static_type()));
+    assert_eq!(source.property::<Vec<String>>("cookies"), [""; 0]);
     let headers = source.property::<gst::Structure>("extra-headers");
     assert_eq!(headers.get::<&str>("Referer"), Ok("x"));
     let mode = source.property_value("p2p");
@@ -91,6 +96,7 @@ fn players_find_the_element_by_its_uris() {
     for (uri, location) in [
         ("p2p+https://cdn.example/live.m3u8?t=1", "https://cdn.example/live.m3u8?t=1"),
         ("p2p+http://127.0.0.1:8080/a.m3u8", "http://127.0.0.1:8080/a.m3u8"),
+        ("p2p+file:///tmp/a.m3u8", "file:///tmp/a.m3u8"),
     ] {
         let source = gst::Element::make_from_uri(gst::URIType::Src, uri, None).expect("the element is found");
         assert_eq!(source.factory().expect("made by a factory").name(), "p2phlssrc");
@@ -123,7 +129,7 @@ fn a_bad_location_is_explained() {
         (None, "No location is set"),
         (Some(""), "No location is set"),
         (Some("/tmp/a.m3u8"), "Location \"/tmp/a.m3u8\" is not the URL of a playlist"),
-        (Some("ftp://a/b.m3u8"), "only http and https can be played"),
+        (Some("ftp://a/b.m3u8"), "only http, https and file can be played"),
     ] {
         let source = source();
         source.set_property("location", location);
@@ -138,10 +144,11 @@ fn a_bad_location_is_explained() {
 
 #[test]
 fn other_bad_properties_are_explained() {
-    let cases: [(&str, glib::Value, &str); 5] = [
+    let cases: [(&str, glib::Value, &str); 6] = [
         ("trackers", "wss://a.example,https://b.example".to_value(), "Tracker \"https://b.example\""),
         ("stun-server", "stun.example:3478".to_value(), "STUN server"),
         ("turn-servers", gst::Array::new(["turn:t.example"]).to_value(), "TURN server"),
+        ("proxy", "socks5://me:secret@h:1080".to_value(), "Proxy \"h:1080\""),
         ("ice-addresses", "127.0.0.1, localhost".to_value(), "ICE address \"localhost\""),
         (
             "extra-headers",
@@ -211,7 +218,8 @@ fn seeks_are_kept_until_there_is_something_to_seek_in() {
     for state in [gst::State::Null, gst::State::Ready, gst::State::Paused] {
         source.set_state(state).expect("a state without a stream");
         assert!(seek(1.0).is_ok(), "{state:?}");
-        assert!(seek(2.0).is_err(), "{state:?}");
+        assert!(seek(2.0).is_ok(), "{state:?}");
+        assert!(seek(-1.0).is_err(), "{state:?}");
     }
     source.set_state(gst::State::Null).expect("NULL");
 }

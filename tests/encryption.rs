@@ -9,17 +9,23 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::encrypted::{ENCRYPTED, NO_SYSTEM, OWN_SYSTEM, SAMPLES, decryptor, plain};
+use common::dash::{DASH, files, mpd};
+use common::encrypted::{ENCRYPTED, NO_SYSTEM, OWN_SYSTEM, SAMPLES, decryptor, openssl, plain};
 use common::media::DURATION;
 use common::origin::{Fault, Origin};
+use common::packagers::shaka;
 use common::player::{Consumer, Player, keep_bytes};
 use gst::prelude::*;
 
 /// Plays to the end and gives what has left the element.
 fn bytes_of(url: &str) -> Vec<u8> {
+    bytes_in(Consumer::Decodebin3, url)
+}
+
+fn bytes_in(consumer: Consumer, url: &str) -> Vec<u8> {
     let bytes = Arc::new(Mutex::new(Vec::new()));
     let kept = bytes.clone();
-    let player = Player::with(Consumer::Decodebin3, url, false, move |source| {
+    let player = Player::with(consumer, url, false, move |source| {
         keep_bytes(source, &kept);
     });
     player.set_state(gst::State::Playing);
@@ -40,18 +46,47 @@ fn what_comes_out_is_what_went_in() {
     }
 }
 
+/// Segment encryption of DASH: with a vector, in plain, and with the index of each segment as its vector.
+#[test]
+fn whole_segments_of_an_mpd_are_opened() {
+    let origin = Origin::serve(&DASH);
+    let (first, last) = ([0x11; 16], [0x22; 16]);
+    let (init, plain) = (files(&DASH.join("number"), "init").concat(), files(&DASH.join("number"), "chunk"));
+    let work = tempfile::tempdir().expect("a directory to work in");
+    for (number, plain) in plain.iter().enumerate() {
+        let file = work.path().join("plain");
+        std::fs::write(&file, plain).expect("a file");
+        let closed = match number {
+            0..3 => openssl(&file, "-e", &first, "000102030405060708090a0b0c0d0e0f"),
+            3..6 => plain.clone(),
+            _ => openssl(&file, "-e", &last, &format!("{number:032x}")),
+        };
+        origin.set_bytes(&format!("closed/{number}.m4s"), closed);
+    }
+    origin.set_bytes("closed/init", init.clone());
+    origin.set_bytes("keys/1", first.to_vec());
+    origin.set_bytes("keys/2", last.to_vec());
+    let protected = "<ContentProtection schemeIdUri=\"urn:mpeg:dash:sea:2012\">\
+        <sea:SegmentEncryption schemeIdUri=\"urn:mpeg:dash:sea:aes128-cbc:2013\"/>\
+        <sea:CryptoPeriod startOffset=\"0\" numSegments=\"3\" keyUriTemplate=\"../keys/1\" \
+        IV=\"0x000102030405060708090a0b0c0d0e0f\"/>\
+        <sea:CryptoPeriod startOffset=\"6\" keyUriTemplate=\"../keys/2\"/></ContentProtection>\
+        <SegmentTemplate media=\"$Number$.m4s\" initialization=\"init\" startNumber=\"0\" duration=\"2\"/>";
+    origin.set_made("closed/m.mpd", || mpd("", DURATION, protected));
+    let (played, wanted) =
+        (bytes_in(Consumer::Playbin3, &origin.url("closed/m.mpd")), [init, plain.concat()].concat());
+    assert!(played == wanted, "{} bytes instead of {}", played.len(), wanted.len());
+    let keys = origin.requests().iter().filter(|(path, _)| path.starts_with("/keys/")).count();
+    assert_eq!(keys, 2, "each key is asked for once");
+}
+
 /// Also with seeks, in players of all kinds.
 #[test]
 fn encrypted_streams_play_everywhere() {
     for (stream, consumer) in ["ffmpeg", "mp4"].into_iter().flat_map(|s| Consumer::ALL.map(|c| (s, c))) {
         let origin = Origin::serve(&ENCRYPTED);
         let player = Player::new(consumer, &origin.url(&format!("{stream}/index.m3u8")), false);
-        player.set_state(gst::State::Paused);
-        player.wait(gst::MessageType::AsyncDone);
-        player.seek(17.0);
-        player.wait(gst::MessageType::AsyncDone);
-        player.set_state(gst::State::Playing);
-        player.wait(gst::MessageType::Eos);
+        player.play_from(17.0);
         let frames = player.video.times();
         assert_eq!(frames.first(), Some(&gst::ClockTime::from_seconds(17)), "{stream} {consumer:?}");
         assert_eq!(frames.len() as u64, (DURATION - 17) * 25, "{stream} {consumer:?}: frames");
@@ -90,6 +125,59 @@ fn a_key_that_does_not_do_is_explained() {
         let gst::MessageView::Error(error) = message.view() else { panic!("{message:?}") };
         assert_eq!(error.error().kind::<gst::StreamError>(), Some(code), "{}", error.error());
         assert!(error.error().message().contains(what), "{}", error.error());
+    }
+}
+
+/// One server has no key (from the start, or from the middle on), another one with the same variant has; without that it is
+/// an error that names the key.
+#[test]
+fn a_key_that_one_server_does_not_have_comes_from_another() {
+    let origin = Origin::serve(&ENCRYPTED);
+    let text = std::fs::read_to_string(ENCRYPTED.join("rotated/index.m3u8")).expect("a playlist");
+    for name in ["a", "b"] {
+        let own = text.replace("URI=\"key", &format!("URI=\"{name}-key"));
+        origin.set_made(&format!("rotated/{name}.m3u8"), move || own.clone());
+        for number in 0..9 {
+            if let Ok(key) = std::fs::read(ENCRYPTED.join(format!("rotated/key{number}"))) {
+                origin.set_bytes(&format!("rotated/{name}-key{number}"), key);
+            }
+        }
+    }
+    origin.set_made("rotated/all.m3u8", || {
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8\n".to_owned()
+    });
+    for lost in ["a-key0", "a-key4"] {
+        origin.set_fault(lost, Fault::Status(403));
+        origin.clear_requests();
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let kept = bytes.clone();
+        let url = origin.url("rotated/all.m3u8");
+        let player = Player::with(Consumer::Decodebin3, &url, false, move |source| {
+            // Nothing is held back for another variant.
+            source.set_property("connection-speed", 1_000_000u32);
+            keep_bytes(source, &kept);
+        });
+        player.set_state(gst::State::Playing);
+        player.wait(gst::MessageType::Eos);
+        let bytes = bytes.lock().unwrap();
+        assert!(*bytes == plain("rotated"), "without {lost}: {} bytes", bytes.len());
+        let asked = |path: &str| origin.requests().iter().any(|(asked, _)| asked.ends_with(path));
+        assert!(asked(lost) && asked(&lost.replace("a-", "b-")), "{lost}");
+        origin.clear_faults();
+    }
+
+    for key in ["a-key4", "b-key4"] {
+        origin.set_fault(key, Fault::Status(404));
+    }
+    for playlist in ["rotated/all.m3u8", "rotated/a.m3u8"] {
+        let player = Player::with(Consumer::Decodebin3, &origin.url(playlist), false, |source| {
+            source.set_property("connection-speed", 1_000_000u32);
+        });
+        player.set_state(gst::State::Playing);
+        let error = player.wait(gst::MessageType::Error);
+        let gst::MessageView::Error(error) = error.view() else { panic!("{error:?}") };
+        assert!(error.error().matches(gst::StreamError::DecryptNokey), "{}", error.error());
+        assert!(error.error().message().contains("-key4"), "{}", error.error());
     }
 }
 
@@ -226,6 +314,27 @@ fn encrypted_samples_are_passed_on() {
         assert!(got.bytes == whole, "{name}: {} bytes instead of {}", got.bytes.len(), whole.len());
         assert!(got.warnings.is_empty(), "{name}: {:?}", got.warnings);
     }
+}
+
+/// The same from another packager.
+#[test]
+fn samples_encrypted_by_shaka_packager_are_passed_on() {
+    let Some(place) = shaka() else { return };
+    let origin = Origin::serve(place);
+    let text = std::fs::read_to_string(place.join("encrypted/m.mpd")).expect("an MPD");
+    // The system for which the packager writes what anybody may read, in the place of it the test's own.
+    let open = "1077efec-c0b2-4d02-ace3-3c1e52e2fb4b";
+    assert!(text.contains(open));
+    origin.set_made("encrypted/own.mpd", move || text.replace(open, OWN_SYSTEM));
+    let got = encrypted(&origin.url("encrypted/own.mpd"));
+    let caps = got.caps.structure(0).expect("caps");
+    assert_eq!(caps.name(), "application/x-cenc");
+    assert_eq!(caps.get::<&str>("original-media-type"), Ok("video/x-h264"));
+    let [(system, _, from)] = &got.events[..] else { panic!("{:?}", got.events) };
+    assert_eq!((system.as_str(), from.as_deref()), (OWN_SYSTEM, Some("dash/mpd")));
+    let file = std::fs::read(place.join("encrypted/v.mp4")).expect("a file");
+    let index = common::dash::boxes(&file, b"sidx");
+    assert!(got.bytes == [&file[..index.start], &file[index.end..]].concat(), "{} bytes", got.bytes.len());
 }
 
 /// Where no decryptor is installed players say so, and the element says for which system.

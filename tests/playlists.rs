@@ -123,21 +123,25 @@ fn what_the_playlist_says_about_the_stream_is_told() {
     assert!(range.has_field("scte35-out"));
 }
 
-/// A variant with sound in its segments, though the presentation names a playlist for it.
+/// A variant with sound in its segments, though the presentation names a playlist for it: the one gives way.
 #[test]
-fn sound_that_comes_with_the_picture_is_played_as_it_is() {
+fn sound_that_comes_with_the_picture_is_played_once() {
     let origin = Origin::serve(&STREAMS);
-    origin.set_made("ts/all.m3u8", || {
-        "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"index.m3u8\"\n\
-         #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nindex.m3u8\n"
-            .to_owned()
-    });
-    let player = Player::new(Consumer::Decodebin3, &origin.url("ts/all.m3u8"), false);
-    player.set_state(gst::State::Playing);
-    player.wait(gst::MessageType::Eos);
-    assert_eq!(frames(&player).len() as u64, DURATION * 25);
-    assert!(player.audio.times().last().is_some_and(|last| last.seconds() >= DURATION - 1));
-    assert_eq!(player.source().pads().len(), 1);
+    for stream in ["ts", "fmp4"] {
+        origin.set_made(&format!("{stream}/all.m3u8"), || {
+            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"index.m3u8\"\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nindex.m3u8\n"
+                .to_owned()
+        });
+        let player = Player::new(Consumer::Decodebin3, &origin.url(&format!("{stream}/all.m3u8")), false);
+        player.set_state(gst::State::Playing);
+        player.wait(gst::MessageType::Eos);
+        assert_eq!(frames(&player).len() as u64, DURATION * 25, "{stream}");
+        let sound = player.audio.times();
+        assert!(sound.last().is_some_and(|last| last.seconds() >= DURATION - 1), "{stream}");
+        assert!(sound.windows(2).all(|pair| pair[0] < pair[1]), "{stream}: once");
+        assert_eq!(player.source().pads().len(), 2, "{stream}");
+    }
 }
 
 /// A live stream of one-second segments from a server that can do what RFC 8216bis 4.4.3.8 has.

@@ -8,12 +8,12 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, Mutex};
 
+use common::languages::{ENGLISH, GERMAN, collection, collection_with, language, note_pitch, select};
 use common::live::Live;
 use common::origin::{Fault, Origin};
-use common::player::{Consumer, Player, plays_and_seeks_together};
-use common::renditions::{DURATION, RENDITIONS, plain, presentation};
+use common::player::{Bytes, Consumer, Player, keep_bytes_of_pads, plays_and_seeks_together};
+use common::renditions::{DURATION, RENDITIONS, elementary, plain, presentation, with_other_pids};
 use gst::prelude::*;
 
 const MS: gst::ClockTime = gst::ClockTime::MSECOND;
@@ -24,9 +24,13 @@ fn plays(consumer: Consumer, playlist: &str) {
 }
 
 #[test]
-#[ignore = "tsdemux of GStreamer 1.22 now and then leaves a player without picture or sound; see docs/hls.md"]
 fn mpeg_ts_plays_everywhere() {
     Consumer::ALL.iter().for_each(|consumer| plays(*consumer, "ts.m3u8"));
+}
+
+#[test]
+fn other_sound_than_that_of_the_picture_plays_everywhere() {
+    Consumer::ALL.iter().for_each(|consumer| plays(*consumer, "muxed.m3u8"));
 }
 
 #[test]
@@ -37,23 +41,6 @@ fn fragmented_mp4_plays_everywhere() {
 #[test]
 fn packed_audio_plays_everywhere() {
     Consumer::ALL.iter().for_each(|consumer| plays(*consumer, "packed.m3u8"));
-}
-
-/// What leaves each pad of the element.
-type Bytes = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
-
-fn keep_bytes_of_pads(source: &gst::Element, kept: &Bytes) {
-    let kept = kept.clone();
-    source.connect_pad_added(move |_, pad| {
-        let (kept, name) = (kept.clone(), pad.name().to_string());
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-                let bytes = buffer.map_readable().expect("readable bytes");
-                kept.lock().unwrap().entry(name.clone()).or_default().extend_from_slice(&bytes);
-            }
-            gst::PadProbeReturn::Ok
-        });
-    });
 }
 
 /// Plays to the end and gives what has left each pad.
@@ -68,12 +55,15 @@ fn play(url: &str) -> BTreeMap<String, Vec<u8>> {
     kept.clone()
 }
 
+/// MPEG-TS is taken apart where there are several tracks; all else goes out as it came.
 #[test]
 fn each_pad_has_the_bytes_of_its_playlist() {
     let origin = Origin::serve(&RENDITIONS);
     for (playlist, video, sound) in [
         ("ts.m3u8", "ts/video", "ts/en"),
         ("packed.m3u8", "ts/video", "packed/en"),
+        // The sound beside this picture gives way.
+        ("muxed.m3u8", "ts/video", "ts/en"),
         ("mp4.m3u8", "mp4/video", "mp4/en"),
     ] {
         let pads = play(&origin.url(playlist));
@@ -85,7 +75,10 @@ fn each_pad_has_the_bytes_of_its_playlist() {
                 .filter(|path| path.extension().is_some_and(|extension| extension == "mp4"))
                 .flat_map(|path| fs::read(path).expect("a file"))
                 .collect();
-            let expected = [init, plain(rendition)].concat();
+            let expected = match rendition.starts_with("ts/") {
+                true => elementary(&plain(rendition)),
+                false => [init, plain(rendition)].concat(),
+            };
             assert!(
                 pads[pad] == expected,
                 "{playlist}, {pad}: {} bytes, not {}",
@@ -99,24 +92,52 @@ fn each_pad_has_the_bytes_of_its_playlist() {
     assert!(asked("/en/") && !asked("/de/"));
 }
 
-/// The collection that a player or the element tells of.
-fn collection(player: &Player) -> gst::StreamCollection {
-    let message = player.wait(gst::MessageType::StreamCollection);
-    match message.view() {
-        gst::MessageView::StreamCollection(message) => message.stream_collection(),
-        _ => unreachable!("asked for"),
+/// A picture that goes on in another program of other PIDs stays on its pad.
+#[test]
+fn a_new_program_takes_the_place_of_the_old() {
+    let origin = Origin::serve(&RENDITIONS);
+    for (language, other) in [("video", true), ("en", false)] {
+        let list =
+            fs::read_to_string(RENDITIONS.join("ts").join(language).join("list.m3u8")).expect("a playlist");
+        let (head, segments) = list.split_at(list.find("#EXTINF").expect("the playlist has segments"));
+        let segments =
+            segments.replace("#EXT-X-ENDLIST", "").replace("seg", &format!("../ts/{language}/seg"));
+        let again = match other {
+            true => segments.replace("../ts/", "../other/"),
+            false => segments.clone(),
+        };
+        let twice = format!("{head}{segments}#EXT-X-DISCONTINUITY\n{again}#EXT-X-ENDLIST\n");
+        origin.set_made(&format!("twice/{language}.m3u8"), move || twice.clone());
     }
-}
-
-fn language(stream: &gst::Stream) -> Option<String> {
-    stream.tags()?.get::<gst::tags::LanguageCode>().map(|language| language.get().to_owned())
+    for entry in fs::read_dir(RENDITIONS.join("ts/video")).expect("the rendition is there") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|extension| extension == "ts") {
+            let name = path.file_name().expect("a file").to_string_lossy();
+            origin.set_bytes(&format!("other/video/{name}"), with_other_pids(&path));
+        }
+    }
+    let text = presentation("ts", "ts", None).replace("ts/", "twice/").replace("/list.m3u8", ".m3u8");
+    origin.set_made("twice.m3u8", move || text.clone());
+    let pads = play(&origin.url("twice.m3u8"));
+    for (pad, rendition) in [("video_00", "ts/video"), ("audio_00", "ts/en")] {
+        let expected = elementary(&plain(rendition)).repeat(2);
+        assert!(pads[pad] == expected, "{pad}: {} bytes, not {}", pads[pad].len(), expected.len());
+    }
+    let player = Player::new(Consumer::Playbin3, &origin.url("twice.m3u8"), false);
+    player.set_state(gst::State::Playing);
+    player.wait(gst::MessageType::Eos);
+    let frames = player.video.times();
+    assert_eq!(frames.len() as u64, 2 * 25 * DURATION);
+    for pair in frames.windows(2) {
+        assert!(pair[1].absdiff(pair[0] + 40 * MS) < MS, "{} after {}", pair[1], pair[0]);
+    }
 }
 
 /// Players are told of streams by the ids by which they come out of the demuxers, and of each language.
 #[test]
 fn what_is_announced_is_what_comes() {
     let origin = Origin::serve(&RENDITIONS);
-    for playlist in ["ts.m3u8", "mp4.m3u8", "packed.m3u8", "text.m3u8"] {
+    for playlist in ["ts.m3u8", "mp4.m3u8", "packed.m3u8", "muxed.m3u8", "text.m3u8"] {
         let player = Player::new(Consumer::Decodebin3, &origin.url(playlist), false);
         player.set_state(gst::State::Paused);
         let streams: Vec<gst::Stream> = collection(&player).iter().collect();
@@ -139,56 +160,6 @@ fn what_is_announced_is_what_comes() {
         assert_eq!(caps.structure(0).map(|caps| caps.name().as_str()), Some("audio/mpeg"));
         assert_eq!(of(gst::StreamType::TEXT).count(), usize::from(playlist == "text.m3u8"));
     }
-}
-
-/// Notes how often a second the sound crosses zero, buffer by buffer, with its stream time.
-fn note_pitch(sink: &gst::Element) -> Arc<Mutex<Vec<(gst::ClockTime, f64)>>> {
-    let notes = Arc::new(Mutex::new(Vec::new()));
-    let noted = notes.clone();
-    let pad = sink.static_pad("sink").expect("a sink has a pad");
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        let Some(gst::PadProbeData::Buffer(buffer)) = &info.data else { return gst::PadProbeReturn::Ok };
-        let caps = pad.current_caps().expect("sound has caps");
-        let caps = caps.structure(0).expect("one structure");
-        let (format, rate) =
-            (caps.get::<&str>("format").expect("a format"), caps.get::<i32>("rate").expect("a rate"));
-        let bytes = buffer.map_readable().expect("readable bytes");
-        let positive: Vec<bool> = match format {
-            "S16LE" => bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]]) >= 0).collect(),
-            "F32LE" => {
-                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]) >= 0.0).collect()
-            }
-            other => panic!("{other}"),
-        };
-        let channels = caps.get::<i32>("channels").expect("channels") as usize;
-        let interleaved = caps.get::<&str>("layout") != Ok("non-interleaved");
-        let step = if interleaved { channels } else { 1 };
-        let positive: Vec<bool> = positive.into_iter().step_by(step).collect();
-        let crossings = positive.windows(2).filter(|pair| pair[0] != pair[1]).count();
-        let pitch = crossings as f64 / 2.0 * f64::from(rate) / positive.len().max(1) as f64;
-        let segment = pad.sticky_event::<gst::event::Segment>(0).expect("a segment");
-        let segment = segment.segment().clone().downcast::<gst::ClockTime>().expect("a TIME segment");
-        if let Some(time) = segment.to_stream_time(buffer.pts()) {
-            noted.lock().unwrap().push((time, pitch));
-        }
-        gst::PadProbeReturn::Ok
-    });
-    notes
-}
-
-const ENGLISH: std::ops::Range<f64> = 390.0..490.0;
-const GERMAN: std::ops::Range<f64> = 790.0..970.0;
-
-/// Sends a choice of streams: all of the types in `always` and the languages in `languages`.
-fn select(player: &Player, streams: &gst::StreamCollection, languages: &[&str]) {
-    let wanted = streams.iter().filter(|stream| {
-        stream.stream_type() == gst::StreamType::VIDEO
-            || language(stream).is_some_and(|language| languages.contains(&language.as_str()))
-    });
-    let ids: Vec<_> = wanted.filter_map(|stream| stream.stream_id()).collect();
-    let event = gst::event::SelectStreams::new(ids.iter().map(|id| id.as_str()));
-    let target = player.decoder();
-    assert!(target.send_event(event), "the choice is taken");
 }
 
 /// From one language to the other and back while it plays: no sound is lost and the picture goes on.
@@ -232,7 +203,6 @@ fn languages_change_in_packed_audio() {
 }
 
 #[test]
-#[ignore = "tsdemux of GStreamer 1.22 now and then leaves a player without picture or sound; see docs/hls.md"]
 fn languages_change_in_mpeg_ts() {
     changes_language(Consumer::Playbin3, "ts.m3u8");
 }
@@ -253,7 +223,12 @@ fn subtitles_come_in_time() {
         }
         player.set_state(gst::State::Playing);
         player.wait(gst::MessageType::Eos);
-        let cues: Vec<_> = (17..DURATION).map(gst::ClockTime::from_seconds).collect();
+        // Since 1.24 playbin3 leaves the cues to what shows them on the picture: another sink gets whole segments.
+        let whole = matches!(consumer, Consumer::Playbin3) && gst::version() >= (1, 24, 0, 0);
+        let cues: Vec<_> = match whole {
+            true => (18..DURATION).step_by(2).map(gst::ClockTime::from_seconds).collect(),
+            false => (17..DURATION).map(gst::ClockTime::from_seconds).collect(),
+        };
         assert_eq!(player.text.times(), cues, "{consumer:?}");
     }
 }
@@ -284,7 +259,7 @@ fn subtitles_can_be_chosen_while_playing_and_left_again() {
             keep_bytes_of_pads(source, &kept);
         });
         player.set_state(gst::State::Playing);
-        let streams = collection(&player);
+        let streams = collection_with(&player, |stream| stream.stream_type() == gst::StreamType::TEXT);
         let text = || bytes.lock().unwrap().get("subtitle_00").map_or(0, Vec::len);
         let shown = || player.text.times().len();
         player.wait_until("some playback", 20, || player.video.times().len() > 25);
@@ -403,7 +378,7 @@ fn the_language_stays_when_the_variant_changes() {
     let player = Player::new(Consumer::Playbin3, &origin.url("groups.m3u8"), true);
     let pitch = note_pitch(&player.audio.element);
     player.set_state(gst::State::Playing);
-    let streams = collection(&player);
+    let streams = collection_with(&player, |stream| language(stream).as_deref() == Some("de"));
     player.wait(gst::MessageType::AsyncDone);
     select(&player, &streams, &["de"]);
     player.wait_until("the richer variant", 20, || player.stat("variant-bandwidth") == 900_000);

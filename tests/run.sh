@@ -6,15 +6,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source examples/setup.sh
+source tests/checks.sh
 
 need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_PLAY[@]}" "${PACKAGES_STREAM[@]}" "${PACKAGES_PYTHON[@]}" \
   "${PACKAGES_TESTS[@]}"
 need_rust rustfmt clippy
+need_packager || echo "Without Shaka Packager the tests with its streams are skipped."
 
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
-names=() results=()
 
 # check NAME COMMAND...: runs on after a failure, so that one run tells everything.
 check() {
@@ -22,7 +23,7 @@ check() {
   shift
   say "$name"
   "$@" </dev/null 2>&1 | tee -a "$log/output" || result=FAILED
-  names+=("$name") results+=("$result")
+  note "$name" "$result"
 }
 
 scripts() { bash -n examples/*.sh tests/*.sh .ci/run; }
@@ -73,14 +74,9 @@ if have_browser; then
   check "browser" browser_test
   check "tracker in the browser" tracker_browser_test
 else
-  names+=("browser: Chromium or its npm packages could not be installed, see above") results+=(SKIPPED)
+  note "browser: Chromium or its npm packages could not be installed, see above" SKIPPED
 fi
 
 say "summary"
 grep -E '^(test result:|Ran [0-9]+ tests?|OK$|FAILED \()' "$log/output" || true
-failed=0
-for n in "${!names[@]}"; do
-  printf '%-8s%s\n' "${results[n]}" "${names[n]}"
-  [[ ${results[n]} != FAILED ]] || failed=1
-done
-exit "$failed"
+report

@@ -67,6 +67,32 @@ fn viewers_of_a_film_take_it_from_those_before_them() {
     }
 }
 
+/// Who plays faster needs everything sooner, and still takes it from others; those have from him what he is the first to need.
+#[test]
+fn viewers_of_a_film_share_it_at_different_rates() {
+    let origin = Origin::serve(&STREAMS);
+    let tracker = Tracker::start();
+    let url = origin.url("long/index.m3u8");
+    let mut viewers = vec![Viewer::start(&url, &tracker.url)];
+    wait_for("a lead", 30, &viewers, || viewers[0].stat("buffer-level") > 20_000_000_000);
+    viewers.push(Viewer::with(&url, &tracker.url, |source| {
+        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+        let (start, stop) = (gst::ClockTime::ZERO, gst::ClockTime::NONE);
+        assert!(source.send_event(gst::event::Seek::new(2.0, gst::SeekFlags::FLUSH, set, start, none, stop)));
+    }));
+    let whole = origin_bytes("long");
+    let enough = whole.len() * 3 / 4;
+    wait_for("three quarters of the film", 90, &viewers, || viewers[1].received() > enough);
+    assert!(viewers[0].received() < enough, "the other is slower");
+    for (n, viewer) in viewers.iter().enumerate() {
+        assert_same_bytes(viewer, &whole, n);
+        assert_eq!((viewer.stat("stalls"), viewer.stat("rejected-bytes")), (0, 0), "viewer {n}");
+    }
+    let (peers, http) = (sum(&viewers, "peer-bytes") as f64, sum(&viewers, "http-bytes") as f64);
+    let efficiency = peers / (peers + http);
+    assert!(efficiency > 0.35, "{efficiency:.2} of at most 0.5");
+}
+
 /// Peers share what is encrypted, and each viewer has its keys from the origin.
 #[test]
 fn viewers_of_an_encrypted_film_share_it_but_not_its_keys() {

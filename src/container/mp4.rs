@@ -10,6 +10,8 @@
 //! know, or takes to be wrong, must not keep a segment from playing.
 
 pub mod interleave;
+pub mod key_frame;
+pub mod only;
 
 use std::time::Duration;
 

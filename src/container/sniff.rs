@@ -12,9 +12,12 @@ use super::ts::{PACKET, SYNC};
 pub enum Kind {
     MpegTs,
     FragmentedMp4,
+    WebM,
     /// An elementary audio stream (AAC in ADTS, MP3, AC-3, E-AC-3), usually behind an ID3 tag.
     PackedAudio,
     WebVtt,
+    /// TTML as text of its own.
+    Ttml,
     /// None of these: encrypted, garbage, or an error page.
     Unknown,
 }
@@ -37,6 +40,8 @@ impl Kind {
             // ADTS, MPEG audio; AC-3 and E-AC-3.
             [0xff, second, ..] if second & 0xe0 == 0xe0 => Some(Self::PackedAudio),
             [0x0b, 0x77, ..] => Some(Self::PackedAudio),
+            // EBML, with which files and initialisation segments begin, and Cluster, with which segments do.
+            [0x1a, 0x45, 0xdf, 0xa3, ..] | [0x1f, 0x43, 0xb6, 0x75, ..] => Some(Self::WebM),
             _ => Self::sniff_text_or_boxes(start),
         }
     }
@@ -45,6 +50,9 @@ impl Kind {
         let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
         if text.starts_with(b"WEBVTT") {
             return Some(Self::WebVtt);
+        }
+        if text.starts_with(b"<?xml") || text.starts_with(b"<tt") {
+            return Some(Self::Ttml);
         }
         // Nine bytes are enough for a byte order mark and WEBVTT.
         if start.len() < 9 {
@@ -60,8 +68,10 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::MpegTs => "MPEG-TS",
             Self::FragmentedMp4 => "fragmented MP4",
+            Self::WebM => "WebM",
             Self::PackedAudio => "packed audio",
             Self::WebVtt => "WebVTT",
+            Self::Ttml => "TTML",
             Self::Unknown => "unknown",
         })
     }
@@ -86,6 +96,9 @@ mod tests {
             (b"\0\0\0\x18stypmsdh", Some(Kind::FragmentedMp4)),
             (b"\0\0\0\x18moof\0", Some(Kind::FragmentedMp4)),
             (b"\0\0\0\x18moof", None),
+            (b"\x1a\x45\xdf\xa3\x9f", Some(Kind::WebM)),
+            (b"\x1f\x43\xb6\x75", Some(Kind::WebM)),
+            (b"\x1f\x43\xb6", None),
             (b"ID3\x04", Some(Kind::PackedAudio)),
             (b"ID", None),
             (b"\xff\xf1\x50", Some(Kind::PackedAudio)),
@@ -93,6 +106,9 @@ mod tests {
             (b"WEBVTT\n", Some(Kind::WebVtt)),
             (b"\xef\xbb\xbfWEBVTT", Some(Kind::WebVtt)),
             (b"\xef\xbb\xbfWEB", None),
+            (b"<?xml version=\"1.0\"?><tt>", Some(Kind::Ttml)),
+            (b"<tt xmlns=", Some(Kind::Ttml)),
+            (b"<?xm", None),
             (b"<!DOCTYPE html>", Some(Kind::Unknown)),
         ] {
             assert_eq!(Kind::sniff(start), expected, "{start:?}");

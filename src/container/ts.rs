@@ -6,6 +6,7 @@
 //! reference (PCR) in it, so frames come out late by what lies between that and their own
 //! timestamp (PTS), 0.7 s with some packagers. [`Timing::lead`] is that span.
 
+pub mod key_frame;
 mod section;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use mpeg2ts_reader::packet::Packet;
 use mpeg2ts_reader::pes::{PesContents, PesHeader, PtsDts};
 
-use self::section::{Program, Section, first_program};
+use self::section::Tables;
 use super::SCAN_LIMIT;
 
 /// Bytes of a packet.
@@ -105,10 +106,7 @@ pub struct Scanner {
     packet: Vec<u8>,
     scanned: usize,
     settled: bool,
-    pat: Section,
-    pmt: Section,
-    pmt_pid: Option<u16>,
-    program: Option<Program>,
+    tables: Tables,
     /// First of each PID, in the order of coming.
     clocks: Vec<(u16, u64)>,
     /// First of each PID.
@@ -146,7 +144,7 @@ impl Scanner {
 
     /// The streams of the program; None before its table has come.
     pub fn streams(&self) -> Option<&[Elementary]> {
-        self.program.as_ref().map(|program| program.streams.as_slice())
+        self.tables.program.as_ref().map(|program| program.streams.as_slice())
     }
 
     /// What is known so far.
@@ -156,14 +154,14 @@ impl Scanner {
 
     fn first_pcr(&self) -> Option<u64> {
         // Without a program table any clock will do: a segment has one program.
-        let expected = self.program.as_ref().map(|program| program.pcr_pid);
+        let expected = self.tables.program.as_ref().map(|program| program.pcr_pid);
         let of_program = self.clocks.iter().find(|(pid, _)| Some(*pid) == expected);
         of_program.or(self.clocks.first()).map(|(_, pcr)| *pcr)
     }
 
     fn first_pts(&self) -> Option<u64> {
         // A program of nothing but kinds that are unknown here still has a beginning.
-        let program = self.program.as_ref().filter(|program| !program.media.is_empty());
+        let program = self.tables.program.as_ref().filter(|program| !program.media.is_empty());
         let media = |pid: &u16| program.is_none_or(|program| program.media.contains(pid));
         let first = || self.timestamps.iter().filter(|(pid, _)| media(pid)).map(|(_, pts)| *pts);
         let origin = first().next()?;
@@ -181,16 +179,11 @@ impl Scanner {
             let start = packet.payload_unit_start_indicator();
             if let Some(payload) = packet.payload()
                 && !packet.transport_scrambling_control().is_scrambled()
+                && !self.tables.take(pid, payload, start)
+                && start
+                && !self.timestamps.contains_key(&pid)
             {
-                if pid == PAT_PID {
-                    let section = self.pat.push(payload, start);
-                    self.pmt_pid = self.pmt_pid.or_else(|| first_program(section?));
-                } else if Some(pid) == self.pmt_pid {
-                    let section = self.pmt.push(payload, start);
-                    self.program = self.program.take().or_else(|| Program::read(section?));
-                } else if start && !self.timestamps.contains_key(&pid) {
-                    self.timestamps.extend(timestamp(payload).map(|pts| (pid, pts)));
-                }
+                self.timestamps.extend(timestamp(payload).map(|pts| (pid, pts)));
             }
             self.packet.clear();
         } else {
@@ -199,7 +192,7 @@ impl Scanner {
             let next = self.packet[1..].iter().position(|byte| *byte == SYNC);
             self.packet.drain(..next.map_or(PACKET, |next| next + 1));
         }
-        let complete = self.program.as_ref().is_some_and(|program| {
+        let complete = self.tables.program.as_ref().is_some_and(|program| {
             let known = |pid| self.clocks.iter().any(|(known, _)| *known == pid);
             known(program.pcr_pid)
                 && !program.media.is_empty()

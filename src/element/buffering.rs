@@ -9,18 +9,20 @@
 
 use std::time::Duration;
 
+use crate::rate::Rate;
+
 /// With this much ahead playback goes on, if segments are not shorter.
 const ENOUGH: Duration = Duration::from_secs(2);
 
 /// What there is to know at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
-    /// What is being shown.
-    pub position: Duration,
-    /// The end of what was pushed.
-    pub pushed: Duration,
+    /// Media that was pushed and is not shown yet.
+    pub ahead: Duration,
     /// Duration of the segment in work; zero before the first.
     pub segment: Duration,
+    /// How fast playback goes.
+    pub rate: Rate,
     /// Time goes on.
     pub playing: bool,
     /// There is nothing to push at this moment.
@@ -41,14 +43,14 @@ pub struct Buffering {
 impl Buffering {
     /// The percentage to tell the application, if there is something to tell.
     pub fn update(&mut self, now: Observation) -> Option<u8> {
-        let ahead = now.pushed.saturating_sub(now.position);
+        let ahead = now.rate.time_of(now.ahead);
         let Some(told) = self.told else {
             let dry = now.playing && now.starving && ahead.is_zero();
             self.told = (dry && !now.eos).then_some(0);
             return self.told;
         };
 
-        let enough = if now.segment.is_zero() { ENOUGH } else { ENOUGH.min(now.segment) };
+        let enough = if now.segment.is_zero() { ENOUGH } else { ENOUGH.min(now.rate.time_of(now.segment)) };
         if now.eos || now.full || ahead >= enough {
             self.told = None;
             return Some(100);
@@ -65,18 +67,18 @@ mod tests {
     use super::*;
 
     const PLAYING: Observation = Observation {
-        position: Duration::from_secs(10),
-        pushed: Duration::from_secs(16),
+        ahead: Duration::from_secs(6),
         segment: Duration::from_secs(6),
+        rate: Rate::NORMAL,
         playing: true,
         starving: false,
         full: false,
         eos: false,
     };
-    const DRY: Observation = Observation { pushed: Duration::from_secs(10), starving: true, ..PLAYING };
+    const DRY: Observation = Observation { ahead: Duration::ZERO, starving: true, ..PLAYING };
 
     fn ahead(milliseconds: u64) -> Observation {
-        Observation { pushed: PLAYING.position + Duration::from_millis(milliseconds), ..DRY }
+        Observation { ahead: Duration::from_millis(milliseconds), ..DRY }
     }
 
     #[test]
@@ -87,6 +89,14 @@ mod tests {
             .map(|now| buffering.update(now))
             .collect();
         assert_eq!(told, [None, Some(0), None, Some(20), None, Some(50), Some(100), None]);
+    }
+
+    #[test]
+    fn at_twice_the_rate_it_takes_twice_as_much() {
+        let mut buffering = Buffering::default();
+        let at = |now| Observation { rate: Rate::new(2.0).expect("a good rate"), ..now };
+        let told = [DRY, ahead(2000), ahead(4000)].map(|now| buffering.update(at(now)));
+        assert_eq!(told, [Some(0), Some(50), Some(100)]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use gst::prelude::*;
 
 use crate::engine::{Playback, PlaybackClock};
+use crate::rate::Rate;
 
 /// A TIME segment.
 pub type Segment = gst::FormattedSegment<gst::ClockTime>;
@@ -48,11 +49,12 @@ impl Timeline {
         self.0.lock().unwrap().as_ref().map(|placed| placed.segment.clone())
     }
 
-    /// Puts a flushing seek's segment in force.
-    pub fn replace(&self, segment: Segment, element: &gst::Element) {
+    /// Puts a seek's segment in force, after a flush or behind what there was.
+    pub fn replace(&self, segment: Segment, element: &gst::Element, flushed: bool) {
         let mut placed = self.0.lock().unwrap();
         let shown = placed.as_ref().is_some_and(|placed| placed.shown);
-        *placed = Some(Placed { segment, stale_base: element.base_time(), shown });
+        let stale_base = element.base_time().filter(|_| flushed);
+        *placed = Some(Placed { segment, stale_base, shown });
     }
 
     /// Where playback is; None before anything was shown.
@@ -76,9 +78,17 @@ impl Timeline {
         };
         let segment = &placed.segment;
         let end = segment.stop().or(segment.duration());
-        let position = segment.position_from_running_time(running_time).or(end).or(segment.start())?;
+        let (first, last) = match segment.rate() < 0.0 {
+            false => (segment.start(), end),
+            true => (end, segment.start()),
+        };
+        let position = match segment.base().is_some_and(|base| running_time < base) {
+            // What was there before is still being shown.
+            true => first?,
+            false => segment.position_from_running_time(running_time).or(last).or(first)?,
+        };
         let position = end.map_or(position, |end| position.min(end));
-        Some(Playback { position: position.into(), playing: playing && !flushed })
+        Some(Playback { position: position.into(), playing: playing && !flushed, rate: rate_of(segment) })
     }
 }
 
@@ -92,6 +102,16 @@ impl PlaybackClock for PipelineClock {
     fn playback(&self) -> Option<Playback> {
         self.timeline.playback(&self.element.upgrade()?)
     }
+}
+
+/// A segment seek's: the application may have more played after it, without a gap.
+pub fn goes_on(segment: &Segment) -> bool {
+    segment.flags().contains(gst::SegmentFlags::SEGMENT)
+}
+
+/// How fast a segment is played, whichever way; no other is put in force.
+pub fn rate_of(segment: &Segment) -> Rate {
+    Rate::new(segment.rate().abs()).unwrap_or_default()
 }
 
 /// A position as GStreamer counts it.
@@ -134,7 +154,7 @@ mod tests {
         let (element, _clock) = playing(seconds(100), seconds(103));
         let timeline = Timeline::default();
         timeline.begin(seconds(60), Some(seconds(90)));
-        let expected = Playback { position: Duration::from_secs(63), playing: true };
+        let expected = Playback { position: Duration::from_secs(63), playing: true, rate: Rate::NORMAL };
         assert_eq!(timeline.playback(&element), Some(expected));
 
         element.set_base_time(seconds(50));
@@ -158,13 +178,63 @@ mod tests {
             gst::SeekType::None,
             gst::ClockTime::NONE,
         );
-        timeline.replace(segment, &element);
-        let waiting = Playback { position: Duration::from_secs(17), playing: false };
+        timeline.replace(segment, &element, true);
+        let waiting = Playback { position: Duration::from_secs(17), playing: false, rate: Rate::NORMAL };
         assert_eq!(timeline.playback(&element), Some(waiting));
         // What the pipeline does when its sinks have their first buffers again.
         element.set_base_time(seconds(102));
-        let going = Playback { position: Duration::from_secs(18), playing: true };
+        let going = Playback { position: Duration::from_secs(18), playing: true, rate: Rate::NORMAL };
         assert_eq!(timeline.playback(&element), Some(going));
+        element.set_state(gst::State::Null).expect("identity stops");
+    }
+
+    #[test]
+    fn what_follows_without_a_flush_waits_for_its_time() {
+        let (element, clock) = playing(seconds(100), seconds(103));
+        let clock = clock.downcast::<gst_check::TestClock>().expect("the clock of the test");
+        let timeline = Timeline::default();
+        let mut segment = timeline.begin(seconds(0), Some(seconds(5)));
+        segment.set_position(seconds(5));
+        let set = gst::SeekType::Set;
+        segment.do_seek(1.0, gst::SeekFlags::empty(), set, seconds(2), set, seconds(4));
+        timeline.replace(segment, &element, false);
+        let at = |position| {
+            Some(Playback { position: Duration::from_secs(position), playing: true, rate: Rate::NORMAL })
+        };
+        assert_eq!(timeline.playback(&element), at(2));
+        clock.set_time(seconds(106));
+        assert_eq!(timeline.playback(&element), at(3));
+        element.set_state(gst::State::Null).expect("identity stops");
+    }
+
+    #[test]
+    fn backward_a_position_runs_down() {
+        let (element, clock) = playing(seconds(100), seconds(103));
+        let clock = clock.downcast::<gst_check::TestClock>().expect("the clock of the test");
+        let timeline = Timeline::default();
+        let mut segment = timeline.begin(seconds(0), Some(seconds(90)));
+        let set = gst::SeekType::Set;
+        segment.do_seek(-2.0, gst::SeekFlags::FLUSH, set, seconds(0), set, seconds(10));
+        timeline.replace(segment, &element, false);
+        let position = || timeline.playback(&element).expect("shown").position;
+        assert_eq!(position(), Duration::from_secs(4));
+        clock.set_time(seconds(110));
+        assert_eq!(position(), Duration::ZERO, "not past the beginning");
+        element.set_state(gst::State::Null).expect("identity stops");
+    }
+
+    #[test]
+    fn the_rate_of_a_segment_counts() {
+        let (element, _clock) = playing(seconds(100), seconds(103));
+        let timeline = Timeline::default();
+        let mut segment = timeline.begin(seconds(0), Some(seconds(90)));
+        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+        let stop = gst::ClockTime::NONE;
+        segment.do_seek(2.0, gst::SeekFlags::FLUSH, set, seconds(10), none, stop);
+        timeline.replace(segment, &element, false);
+        let rate = Rate::new(2.0).expect("a good rate");
+        let expected = Playback { position: Duration::from_secs(16), playing: true, rate };
+        assert_eq!(timeline.playback(&element), Some(expected));
         element.set_state(gst::State::Null).expect("identity stops");
     }
 }

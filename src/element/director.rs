@@ -19,6 +19,7 @@ use super::errors::{self, Severity};
 use super::expose::expose;
 use super::log::CAT;
 use super::metadata;
+use super::pad::Track;
 use super::run::Run;
 use super::stats;
 use crate::engine::{Event, Stats, TrackKind};
@@ -35,6 +36,8 @@ pub enum Message {
     Event(Event),
     /// What is played was chosen by the event with this number.
     Selected(gst::Seqnum),
+    /// For the application.
+    Post(gst::Message),
     Stop,
 }
 
@@ -85,6 +88,7 @@ impl Director {
                         self.post(|_| message);
                     }
                 }
+                Ok(Message::Post(message)) => self.post(|_| message),
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     tick = Instant::now() + TICK;
@@ -182,18 +186,26 @@ impl Director {
         let playback = self.run.timeline.playback(&element)?;
         // Playback does not wait for subtitles.
         let tracks = self.run.tracks();
-        let needed = tracks.iter().filter(|track| track.kind != TrackKind::Subtitles);
+        let is_backward = self.run.segment().is_some_and(|segment| segment.rate() < 0.0);
+        let is_needed = |track: &&Arc<Track>| match track.kind {
+            TrackKind::Main => true,
+            // Backward nothing is heard.
+            TrackKind::Audio => !is_backward,
+            TrackKind::Subtitles => false,
+        };
+        let needed = tracks.iter().filter(is_needed);
         let snapshots: Vec<_> = needed.map(|track| track.progress.snapshot()).collect();
         let open: Vec<_> = snapshots.iter().filter(|track| !track.ended).collect();
+        // A track that has pushed nothing yet is where playback is.
+        let pushed = open.iter().map(|track| track.pushed.unwrap_or(playback.position));
+        let ahead = pushed.map(|pushed| match is_backward {
+            false => pushed.saturating_sub(playback.position),
+            true => playback.position.saturating_sub(pushed),
+        });
         Some(Observation {
-            position: playback.position,
+            ahead: ahead.min().unwrap_or_default(),
+            rate: playback.rate,
             playing: playback.playing,
-            // A track that has pushed nothing yet is where playback is.
-            pushed: open
-                .iter()
-                .map(|track| track.pushed.unwrap_or(playback.position))
-                .min()
-                .unwrap_or_default(),
             segment: open.iter().map(|track| track.segment).min().unwrap_or_default(),
             starving: open.iter().any(|track| track.waiting),
             full: !open.is_empty() && open.iter().all(|track| track.full),

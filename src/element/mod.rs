@@ -2,9 +2,10 @@
 
 //! Floor 5: the GStreamer face.
 //!
-//! `p2phlssrc` is a plain element with a *sometimes* pad for each track and a streaming thread
-//! for each pad. It pushes container bytes in TIME segments and leaves demuxing to whatever
-//! follows. Reading order: [`source`] is the class, [`run`] one playback, [`pad`] one track of
+//! `p2phlssrc` is a plain element with *sometimes* pads and a streaming thread for each track. It
+//! pushes container bytes in TIME segments, by one pad, and leaves demuxing to whatever follows; but
+//! WebM, and MPEG-TS with other tracks beside it, leave by a pad for each of their streams ([`exit`], [`demux`]).
+//! Reading order: [`source`] is the class, [`run`] one playback, [`pad`] one track of
 //! it, [`placement`] how bytes get their place in time, [`director`] the thread that listens to
 //! the session and talks to the application. With several tracks, [`streams`] is what players are told of them, and
 //! [`sync`] what keeps them together.
@@ -13,10 +14,10 @@
 //!
 //! | what happened | error domain and code |
 //! | --- | --- |
-//! | no location, or one that is no http(s) URL | `RESOURCE` / `NOT_FOUND` |
+//! | no location, or one that is no URL of http, https or file | `RESOURCE` / `NOT_FOUND` |
 //! | another property makes no sense | `RESOURCE` / `SETTINGS` |
 //! | the server does not have it | `RESOURCE` / `NOT_FOUND` |
-//! | the server does not let us | `RESOURCE` / `NOT_AUTHORIZED` |
+//! | the server does not let us, or what came over HTTP names a file | `RESOURCE` / `NOT_AUTHORIZED` |
 //! | no connection, before the presentation is known | `RESOURCE` / `OPEN_READ` |
 //! | no connection, after that | `RESOURCE` / `READ` |
 //! | a playlist that is none, a stream without media | `STREAM` / `FORMAT` |
@@ -33,8 +34,10 @@
 pub mod buffering;
 pub mod clock;
 pub mod contents;
+pub mod demux;
 pub mod director;
 pub mod errors;
+pub mod exit;
 pub mod expose;
 pub mod headers;
 pub mod log;

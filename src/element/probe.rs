@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::contents::{self, Content};
-use super::pad;
 use crate::container::Kind;
+use crate::container::mp4::only::Only;
 use crate::engine::{Item, TrackReader};
 
 /// What a container holds is looked for in so many bytes.
@@ -20,6 +20,10 @@ pub struct Probed {
     pub caps: gst::Caps,
     /// None: it does not say in its first segment.
     pub contents: Option<Vec<Content>>,
+    /// What of it is played; None: everything.
+    pub only: Option<Only>,
+    /// There is sound in it, whether that is played or not.
+    pub had_sound: bool,
     pub items: VecDeque<Item>,
 }
 
@@ -36,7 +40,7 @@ pub enum ProbeError {
     Empty,
     #[error("The stream is {0}, which this element cannot play")]
     Unplayable(Kind),
-    #[error("The stream is neither MPEG-TS, fragmented MP4, packed audio nor WebVTT: {0}")]
+    #[error("The stream is neither MPEG-TS, fragmented MP4, WebM, packed audio, WebVTT nor TTML: {0}")]
     Unknown(String),
 }
 
@@ -59,19 +63,40 @@ impl Probed {
 /// container.
 pub fn probe(reader: &TrackReader, thorough: bool, deadline: Option<Instant>) -> Result<Probed, ProbeError> {
     let mut items = VecDeque::new();
+    let next = || match deadline {
+        None => Ok(reader.next()),
+        Some(deadline) => reader
+            .next_within(deadline.saturating_duration_since(Instant::now()))
+            .map_err(|_| ProbeError::Late),
+    };
+    let Found { kind, caps, contents } = look(&mut items, thorough, next)?;
+    let mut probed = Probed { kind, caps, contents, only: None, had_sound: false, items };
+    probed.had_sound = probed.has(gst::StreamType::AUDIO);
+    Ok(probed)
+}
+
+/// What a segment is.
+pub struct Found {
+    pub kind: Kind,
+    pub caps: gst::Caps,
+    /// None: it does not say.
+    pub contents: Option<Vec<Content>>,
+}
+
+/// Looks at what `next` gives, which goes into `items`, as [`probe`] does.
+pub fn look(
+    items: &mut VecDeque<Item>,
+    thorough: bool,
+    mut next: impl FnMut() -> Result<Option<Item>, ProbeError>,
+) -> Result<Found, ProbeError> {
     let mut init = None;
     let mut head = Vec::new();
     let mut begun = false;
     loop {
-        let item = match deadline {
-            None => reader.next(),
-            Some(deadline) => reader
-                .next_within(deadline.saturating_duration_since(Instant::now()))
-                .map_err(|_| ProbeError::Late)?,
-        };
-        let item = item.ok_or(ProbeError::Interrupted)?;
+        let item = next()?.ok_or(ProbeError::Interrupted)?;
         let mut whole = false;
         begun |= matches!(item, Item::Start(_));
+        let mut empty = false;
         match &item {
             // The rest of what was looked at before.
             Item::Data(_) | Item::End if !begun => continue,
@@ -79,10 +104,12 @@ pub fn probe(reader: &TrackReader, thorough: bool, deadline: Option<Instant>) ->
             Item::Data(bytes) if head.len() < MAX_HEAD => head.extend_from_slice(bytes),
             Item::Data(_) => {}
             Item::Gap { .. } => continue,
-            Item::End | Item::Eos if head.is_empty() => return Err(ProbeError::Empty),
-            Item::End | Item::Eos => whole = true,
+            Item::End | Item::Eos => (whole, empty) = (true, head.is_empty()),
         }
         items.push_back(item);
+        if empty {
+            return Err(ProbeError::Empty);
+        }
         let start = init.as_deref().filter(|init| !init.is_empty()).unwrap_or(&head);
         let kind = match Kind::sniff(&start[..start.len().min(4096)]) {
             Some(Kind::Unknown) => return Err(ProbeError::Unknown(describe(start))),
@@ -91,14 +118,14 @@ pub fn probe(reader: &TrackReader, thorough: bool, deadline: Option<Instant>) ->
             Some(kind) => kind,
         };
         let contents = contents::read(kind, init.as_deref(), &head);
-        // Packed audio cannot even be given caps without.
-        let enough = contents.is_some() || !thorough && kind != Kind::PackedAudio;
+        // Packed audio cannot even be given caps without, and WebM is always taken apart.
+        let enough = contents.is_some() || !thorough && !matches!(kind, Kind::PackedAudio | Kind::WebM);
         if !enough && !whole && head.len() < MAX_HEAD {
             continue;
         }
-        let caps = pad::caps(kind).or_else(|| contents.as_ref()?.first()?.caps.clone());
+        let caps = contents::caps_of_kind(kind).or_else(|| contents.as_ref()?.first()?.caps.clone());
         return match caps {
-            Some(caps) => Ok(Probed { kind, caps, contents, items }),
+            Some(caps) => Ok(Found { kind, caps, contents }),
             None => Err(ProbeError::Unplayable(kind)),
         };
     }

@@ -150,16 +150,7 @@ mod tests {
     use crate::engine::SegmentStart;
 
     fn start(seconds: u64) -> Item {
-        Item::Start(SegmentStart {
-            position: Duration::from_secs(seconds),
-            duration: Duration::from_secs(6),
-            discontinuity: false,
-            init: None,
-            discontinuity_sequence: 0,
-            shown_until: Duration::ZERO,
-            protections: Vec::new(),
-            encrypted: false,
-        })
+        Item::Start(SegmentStart::at(Duration::from_secs(seconds), Duration::from_secs(6)))
     }
 
     fn data(bytes: &'static [u8]) -> Item {

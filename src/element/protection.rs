@@ -7,7 +7,9 @@
 use crate::manifest::Protection;
 
 /// DRM systems by their UUIDs, for people.
-const NAMES: [(&str, &str); 4] = [
+const NAMES: [(&str, &str); 5] = [
+    // The common system of the W3C, whose boxes say no more than the ids of keys.
+    ("1077efec-c0b2-4d02-ace3-3c1e52e2fb4b", "ClearKey"),
     ("94ce86fb-07ff-4f43-adb8-93d2fa968ca2", "FairPlay"),
     ("9a04f079-9840-4286-ab92-e65be0885f95", "PlayReady"),
     ("e2719d58-a985-b3c9-781a-b030af78d30e", "ClearKey"),

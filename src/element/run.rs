@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One playback, from READY→PAUSED to PAUSED→READY: a session, its tracks' pads, and the seeks
+//! One playback, from READY→PAUSED to PAUSED→READY: a session, its tracks' pads, and the [`seeking`]
 //! in it.
+
+mod seeking;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
@@ -12,7 +14,7 @@ use glib::translate::IntoGlib;
 use gst::prelude::*;
 use gst_base::UniqueFlowCombiner;
 
-use super::clock::{PipelineClock, Segment, Timeline, clock_time};
+use super::clock::{PipelineClock, Segment, Timeline};
 use super::director;
 use super::log::CAT;
 use super::pad::Track;
@@ -21,6 +23,7 @@ use super::settings::{Settings, SettingsError};
 use super::streams::Streams;
 use super::sync::SharedClock;
 use crate::engine::{Session, Stats, TrackKind, TrackReader};
+use seeking::Seeks;
 
 /// One playback.
 pub struct Run {
@@ -39,20 +42,9 @@ pub struct Run {
     last_choice: Mutex<Option<gst::Seqnum>>,
     stopping: AtomicBool,
     failed: AtomicBool,
+    /// The application has been told that a segment seek has come to its end.
+    segment_done: AtomicBool,
     director: Mutex<Option<(mpsc::Sender<director::Message>, thread::JoinHandle<()>)>>,
-}
-
-/// Seeks are done one at a time.
-#[derive(Default)]
-struct Seeks {
-    /// The streaming threads are there to be flushed.
-    streaming: bool,
-    /// To be done as soon as they are.
-    pending: Option<Seek>,
-    /// Every sink sends a copy of the application's seek.
-    last: Option<gst::Seqnum>,
-    /// How many have been done.
-    count: u64,
 }
 
 impl Run {
@@ -90,6 +82,7 @@ impl Run {
             last_choice: Mutex::default(),
             stopping: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            segment_done: AtomicBool::new(false),
             director: Mutex::default(),
         });
         if let Some(seek) = &early {
@@ -110,7 +103,8 @@ impl Run {
         self.shared_clock.wake();
         // A seek that is under way ends by itself; none comes after it.
         *self.seeks.lock().unwrap() = Seeks::default();
-        if let Some((sender, thread)) = self.director.lock().unwrap().take() {
+        let director = self.director.lock().unwrap().take();
+        if let Some((sender, thread)) = director {
             let _ = sender.send(director::Message::Stop);
             // An application that stops playback from a message or notify handler does so on that
             // very thread, which then ends after the handler.
@@ -128,11 +122,10 @@ impl Run {
     pub fn remove_pads(&self) {
         let tracks = std::mem::take(&mut *self.tracks.lock().unwrap());
         self.flow.lock().unwrap().clear();
-        for track in tracks {
-            if let Some(element) = self.element.upgrade()
-                && element.remove_pad(&track.pad).is_err()
-            {
-                gst::warning!(CAT, obj = element, "{} cannot be removed", track.pad.name());
+        let Some(element) = self.element.upgrade() else { return };
+        for pad in tracks.iter().flat_map(|track| track.exit.pads()) {
+            if element.remove_pad(pad).is_err() {
+                gst::warning!(CAT, obj = element, "{} cannot be removed", pad.name());
             }
         }
     }
@@ -169,26 +162,6 @@ impl Run {
         self.start_tasks(&tracks);
     }
 
-    /// Does the seek that came before the tracks were there, so that they begin where they should.
-    /// Gives the seqnum to play under.
-    pub fn begin(&self) -> gst::Seqnum {
-        let mut seeks = self.seeks.lock().unwrap();
-        if let Some(seek) = seeks.pending.take() {
-            let reach = self.seekable();
-            match seek.absolute().filter(|to| reach.is_some_and(|(start, end)| (start..=end).contains(to))) {
-                // The session is there already; to send it there again would stop its fetches.
-                Some(position) => self.place(&seek, position, &[]),
-                None => self.go_to(&seek, &[]),
-            }
-        }
-        seeks.last.unwrap_or_else(gst::Seqnum::next)
-    }
-
-    /// How many seeks have been done so far.
-    pub fn seek_count(&self) -> u64 {
-        self.seeks.lock().unwrap().count
-    }
-
     /// Lets a track stream that was made when there had been so many seeks, while others stream.
     pub fn join(self: &Arc<Self>, track: Arc<Track>, seeks: u64) {
         let now = self.seeks.lock().unwrap();
@@ -206,83 +179,22 @@ impl Run {
         self.start_tasks(&[track]);
     }
 
-    /// Does a flushing seek, or keeps it until there is something to flush.
-    pub fn seek(self: &Arc<Self>, seek: Seek) -> bool {
-        let mut seeks = self.seeks.lock().unwrap();
-        if self.stopping() {
-            return false;
-        }
-        if seeks.last.replace(seek.seqnum) == Some(seek.seqnum) {
-            return true;
-        }
-        if !seeks.streaming {
-            self.announce(&seek);
-            seeks.pending = Some(seek);
-            return true;
-        }
-        let tracks = self.tracks();
-        for track in &tracks {
-            track.pad.push_event(gst::event::FlushStart::builder().seqnum(seek.seqnum).build());
-            track.interrupt();
-        }
-        for track in &tracks {
-            // Waits for the streaming thread to stand still.
-            if track.pad.pause_task().is_err() {
-                gst::warning!(CAT, obj = track.pad, "Streaming does not pause");
-            }
-        }
-        self.flow.lock().unwrap().reset();
-        seeks.count += 1;
-        self.go_to(&seek, &tracks);
-        for track in &tracks {
-            track.pad.push_event(gst::event::FlushStop::builder(true).seqnum(seek.seqnum).build());
-        }
-        self.start_tasks(&tracks);
-        true
-    }
-
-    /// Leaves out what there is before `position`. Nothing is to be done before the tracks stream.
-    pub fn catch_up(self: &Arc<Self>, position: Duration) {
-        if self.seeks.lock().unwrap().streaming {
-            self.seek(Seek::forward(position));
-        }
-    }
-
-    /// Lets the session fetch from where a seek goes before there is anything to flush.
-    fn announce(&self, seek: &Seek) {
-        if let (Some(session), Some(position)) = (self.session(), seek.absolute()) {
-            session.seek(position);
-        }
-    }
-
-    /// Moves session and tracks to a seek's target; no track streams.
-    fn go_to(&self, seek: &Seek, tracks: &[Arc<Track>]) {
-        let (Some(session), Some(element)) = (self.session(), self.element.upgrade()) else { return };
-        let now = self.timeline.playback(&element).map_or(Duration::ZERO, |playback| playback.position);
-        self.place(seek, session.seek(seek.target(self.end(), now)), tracks);
-    }
-
-    /// Has a seek's segment begin at `position`, where the session is.
-    fn place(&self, seek: &Seek, position: Duration, tracks: &[Arc<Track>]) {
-        let Some(element) = self.element.upgrade() else { return };
-        let old = self.segment().unwrap_or_default();
-        let segment = seek.segment(&old, position, self.end());
-        gst::info!(CAT, obj = element, "Going to {}, playing {segment:?}", clock_time(position));
-        self.timeline.replace(segment.clone(), &element);
-        self.shared_clock.restart();
-        for track in tracks {
-            track.restart(segment.clone(), seek.seqnum);
-        }
-    }
-
     fn start_tasks(self: &Arc<Self>, tracks: &[Arc<Track>]) {
         for track in tracks {
             track.reader.resume();
-            let run = Arc::downgrade(self);
-            track.start(move |track, result| match run.upgrade() {
+            let (run, ending) = (Arc::downgrade(self), Arc::downgrade(self));
+            let on_flow = move |track: &Track, result| match run.upgrade() {
                 Some(run) => run.combine(track, result),
                 None => Err(gst::FlowError::Flushing),
-            });
+            };
+            track.start(on_flow, move || ending.upgrade().into_iter().for_each(|run| run.end_segment()));
+        }
+    }
+
+    /// Has the element's own thread do something: whoever has brought it about may hold what those who hear of it want.
+    fn tell(&self, message: director::Message) {
+        if let Some((director, _)) = self.director.lock().unwrap().as_ref() {
+            let _ = director.send(message);
         }
     }
 
@@ -361,10 +273,7 @@ impl Run {
                 track.set_tags(streams.tags(track.kind));
             }
         }
-        // Whoever sends the event may hold what the message's receivers want.
-        if let Some((director, _)) = self.director.lock().unwrap().as_ref() {
-            let _ = director.send(director::Message::Selected(seqnum));
-        }
+        self.tell(director::Message::Selected(seqnum));
         true
     }
 

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The properties that an application sets, in one table, and what a session makes of them.
+//! The properties that an application sets, in one table; [`session`] is what a session makes of them.
 //!
 //! Values are kept as they were set, so that they read back unchanged; whether they make sense
 //! is checked by [`Settings::to_config`] when playback starts, where a mistake can be explained
 //! in an error message. They may be set in NULL and READY and count from the next start on.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+mod session;
+
+use std::sync::LazyLock;
 
 use gst::prelude::*;
-use url::Url;
 
-use super::headers;
-use crate::engine::{CmcdMode, Config, P2pMode, PlaybackClock, TlsConfig};
+pub use session::SettingsError;
 
-/// How far a viewer takes part in its swarm; [`P2pMode`] as GObject knows it.
+/// How far a viewer takes part in its swarm; [`P2pMode`](crate::engine::P2pMode) as GObject knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstP2pHlsMode")]
 pub enum Mode {
@@ -30,7 +27,7 @@ pub enum Mode {
     On,
 }
 
-/// How the CDN is told of this player; [`CmcdMode`] as GObject knows it.
+/// How the CDN is told of this player; [`CmcdMode`](crate::engine::CmcdMode) as GObject knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstP2pHlsCmcd")]
 pub enum Cmcd {
@@ -59,6 +56,10 @@ pub struct Settings {
     pub max_memory: u64,
     pub user_agent: String,
     pub extra_headers: Option<gst::Structure>,
+    pub cookies: Vec<String>,
+    pub proxy: Option<String>,
+    pub proxy_id: Option<String>,
+    pub proxy_pw: Option<String>,
     pub cmcd: Cmcd,
     pub connection_speed: u32,
     pub start_bitrate: u32,
@@ -88,6 +89,10 @@ impl Default for Settings {
             max_memory: 256 << 20,
             user_agent: concat!("p2phlssrc/", env!("CARGO_PKG_VERSION")).to_owned(),
             extra_headers: None,
+            cookies: Vec::new(),
+            proxy: None,
+            proxy_id: None,
+            proxy_pw: None,
             cmcd: Cmcd::default(),
             connection_speed: 0,
             start_bitrate: 0,
@@ -123,7 +128,7 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         };
     }
     vec![
-        property!(location, ParamSpecString, "location", "URL of the HLS playlist or DASH manifest to play (http, https); there is no default"),
+        property!(location, ParamSpecString, "location", "URL of the HLS playlist or DASH manifest to play (http, https, file); there is no default"),
         property!(
             trackers, ParamSpecString, "trackers",
             "WebTorrent trackers that introduce viewers to each other (ws and wss URLs, separated by commas); \
@@ -190,12 +195,33 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         Property {
             spec: glib::ParamSpecBoxed::builder::<gst::Structure>("extra-headers")
                 .blurb("Further headers of HTTP requests, as a structure: each field names a header and holds a string \
-                       or an array of strings")
+                       or an array of strings; Authorization does not follow redirects to other hosts, and Cookie \
+                       goes to the host of location only")
                 .mutable_ready()
                 .build(),
             get: |settings| settings.extra_headers.to_value(),
             set: |settings, value| settings.extra_headers = value.get().expect("GObject checks types"),
         },
+        Property {
+            spec: glib::ParamSpecBoxed::builder::<Vec<String>>("cookies")
+                .blurb("Cookies of HTTP requests, each as NAME=VALUE, with attributes as servers give them (\"a=1; \
+                       Domain=example.com\"); without a Domain they go to the host of location only")
+                .mutable_ready()
+                .build(),
+            // None is NULL, as with souphttpsrc.
+            get: |settings| match settings.cookies.is_empty() {
+                true => glib::Value::from_type(Vec::<String>::static_type()),
+                false => settings.cookies.to_value(),
+            },
+            set: |settings, value| settings.cookies = value.get().expect("GObject checks types"),
+        },
+        property!(
+            proxy, ParamSpecString, "proxy",
+            "HTTP proxy of all HTTP requests and of trackers, as http://host:port; connections to peers go by none \
+             (default: what http_proxy, https_proxy, all_proxy and no_proxy in the environment say)"
+        ),
+        property!(proxy_id, ParamSpecString, "proxy-id", "User name for the proxy"),
+        property!(proxy_pw, ParamSpecString, "proxy-pw", "Password for the proxy"),
         Property {
             spec: glib::ParamSpecEnum::builder_with_default("cmcd", default.cmcd)
                 .blurb("Whether and how servers are told of this player with each HTTP request: Common Media Client Data \
@@ -257,109 +283,3 @@ pub static PROPERTIES: LazyLock<Vec<Property>> = LazyLock::new(|| {
         ),
     ]
 });
-
-/// Why the settings make no session.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    #[error("No location is set")]
-    NoLocation,
-    #[error("Location {0:?} is not the URL of a playlist: {1}")]
-    Location(String, String),
-    #[error("Tracker {0:?} is not a ws or wss URL")]
-    Tracker(String),
-    #[error("STUN server {0:?} is not of the form stun://host:port")]
-    Stun(String),
-    #[error("TURN server {0:?} is not of the form turn(s)://user:password@host:port")]
-    Turn(String),
-    #[error("ICE address {0:?} is not an IP address")]
-    IceAddress(String),
-    #[error(transparent)]
-    Header(#[from] headers::HeaderError),
-}
-
-impl Settings {
-    /// What a session is told; `clock` says where playback is.
-    pub fn to_config(&self, clock: Arc<dyn PlaybackClock>) -> Result<Config, SettingsError> {
-        Ok(Config {
-            location: self.playlist()?,
-            trackers: list(&self.trackers).map(tracker).collect::<Result<_, _>>()?,
-            swarm_id: filled(&self.swarm_id),
-            stun_server: filled(&self.stun_server).map(stun_server).transpose()?,
-            turn_servers: self.turn_servers.iter().map(turn_server).collect::<Result<_, _>>()?,
-            ice_addresses: list(&self.ice_addresses).map(ice_address).collect::<Result<_, _>>()?,
-            max_peers: self.max_peers as usize,
-            p2p: match self.p2p {
-                Mode::Off => P2pMode::Off,
-                Mode::Leech => P2pMode::Leech,
-                Mode::On => P2pMode::On,
-            },
-            max_upload_rate: u64::from(self.max_upload_rate) * 1000,
-            buffer_duration: Duration::from_nanos(self.buffer_duration),
-            max_memory: self.max_memory,
-            user_agent: self.user_agent.clone(),
-            extra_headers: headers::from_structure(self.extra_headers.as_deref())?,
-            cmcd: match self.cmcd {
-                Cmcd::Off => None,
-                Cmcd::Query => Some(CmcdMode::Query),
-                Cmcd::Headers => Some(CmcdMode::Headers),
-            },
-            connection_speed: u64::from(self.connection_speed) * 1000,
-            start_bitrate: self.start_bitrate.into(),
-            min_bitrate: self.min_bitrate.into(),
-            max_bitrate: self.max_bitrate.into(),
-            bandwidth_target_ratio: self.bandwidth_target_ratio.into(),
-            timeout: Duration::from_secs(self.timeout.into()),
-            retries: self.retries,
-            tls: TlsConfig { strict: self.ssl_strict, ca_file: filled(&self.ssl_ca_file).map(PathBuf::from) },
-            clock,
-        })
-    }
-
-    fn playlist(&self) -> Result<Url, SettingsError> {
-        let location = filled(&self.location).ok_or(SettingsError::NoLocation)?;
-        let wrong = |why: &str| SettingsError::Location(location.clone(), why.to_owned());
-        let url = Url::parse(&location).map_err(|error| wrong(&error.to_string()))?;
-        match url.scheme() {
-            "http" | "https" => Ok(url),
-            _ => Err(wrong("only http and https can be played")),
-        }
-    }
-}
-
-/// Empty strings mean the same as no string: gst-launch has no other way to say it.
-fn filled(text: &Option<String>) -> Option<String> {
-    text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn list(text: &Option<String>) -> impl Iterator<Item = &str> {
-    text.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
-}
-
-fn tracker(text: &str) -> Result<Url, SettingsError> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "ws" | "wss"));
-    url.ok_or_else(|| SettingsError::Tracker(text.to_owned()))
-}
-
-fn stun_server(text: String) -> Result<String, SettingsError> {
-    match is_server(&text, &["stun"]) {
-        true => Ok(text),
-        false => Err(SettingsError::Stun(text)),
-    }
-}
-
-fn turn_server(value: &glib::SendValue) -> Result<String, SettingsError> {
-    let text = value.get::<Option<String>>().ok().flatten().unwrap_or_default();
-    match is_server(&text, &["turn", "turns"]) {
-        true => Ok(text),
-        false => Err(SettingsError::Turn(text)),
-    }
-}
-
-fn is_server(text: &str, schemes: &[&str]) -> bool {
-    text.contains("://")
-        && Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
-}
-
-fn ice_address(text: &str) -> Result<IpAddr, SettingsError> {
-    text.parse().map_err(|_| SettingsError::IceAddress(text.to_owned()))
-}

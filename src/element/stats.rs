@@ -20,6 +20,7 @@ pub const BLURB: &str = "Counters since playback began and gauges: \
     buffer-level (guint64, ns ahead of playback); startup-time (guint64, ns to the first byte, absent before it); \
     live-latency (guint64, ns that playback is behind the live edge of the playlist, absent where that is not live); \
     http-rate (guint64, bits/s, 0 while unknown); memory (guint64, bytes of segments held); variant-uri (string), variant-bandwidth (guint64, bits/s), \
+    pathway (string, the pathway or service location in use, absent where the presentation names none), \
     variant-switches (guint64, times that playback went on with another variant); \
     peer-stats (GstValueArray of p2phls-peer structures with id (string), downloaded and uploaded (guint64, bytes), \
     rate (guint64, bits/s) and, once measured, round-trip (guint64, ns))";
@@ -54,6 +55,7 @@ pub fn to_structure(stats: &Stats) -> gst::Structure {
             gst::Array::new(stats.peers.iter().map(|peer| peer_structure(peer).to_send_value())),
         )
         .build();
+    structure.set_if_some("pathway", stats.pathway.as_deref());
     structure.set_if_some("startup-time", stats.startup_time.map(|time| clock_time(time).nseconds()));
     structure.set_if_some("live-latency", stats.live_latency.map(|time| clock_time(time).nseconds()));
     structure
@@ -89,6 +91,7 @@ mod tests {
             counters: Counters { http_bytes: 1, peer_bytes: 3, ..Counters::default() },
             startup_time: Some(Duration::from_millis(80)),
             live_latency: Some(Duration::from_secs(2)),
+            pathway: Some("cdn-a".to_owned()),
             peers: vec![peer],
             ..Default::default()
         };

@@ -61,7 +61,7 @@ impl Streams {
                 TrackKind::Subtitles => gst::StreamType::TEXT,
             };
             for (index, alternative) in track.alternatives.iter().enumerate() {
-                if track.contents.is_some() && index == owner {
+                if track.contents.is_some() && index == owner || alternative.withdrawn {
                     continue;
                 }
                 let id = match (index == owner, &track.contents) {

@@ -18,6 +18,9 @@ const MAX_OFFSETS: usize = 8;
 /// The main track is waited for so long and no longer, whatever happens to it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Who waits looks so often whether it still should: that may change between the look and the wait.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A place by the clock that is further from what the playlist says is not believed.
 const BELIEVABLE: i64 = 10_000_000_000;
 
@@ -62,6 +65,15 @@ impl SharedClock {
         self.changed.notify_all();
     }
 
+    /// Waits until the main track has ended, or until `stop` holds; tells which.
+    pub fn wait_for_end(&self, stop: impl Fn() -> bool) -> bool {
+        let mut state = self.state.lock().unwrap();
+        while !state.done && !stop() {
+            state = self.changed.wait_timeout(state, LOOK).unwrap().0;
+        }
+        state.done
+    }
+
     /// Begins anew after a seek.
     pub fn restart(&self) {
         *self.state.lock().unwrap() = State::default();
@@ -81,8 +93,7 @@ impl SharedClock {
             if left.is_zero() {
                 return;
             }
-            // `stop` may come to hold between the look and the wait.
-            state = self.changed.wait_timeout(state, left.min(Duration::from_millis(100))).unwrap().0;
+            state = self.changed.wait_timeout(state, left.min(LOOK)).unwrap().0;
         }
     }
 
@@ -105,7 +116,7 @@ impl State {
 }
 
 /// `time`, or what it is some wraps of the MPEG-2 clock away, if that is about at `position`.
-fn near(time: i64, position: i64, slack: i64) -> Option<i64> {
+pub fn near(time: i64, position: i64, slack: i64) -> Option<i64> {
     let believable = |time: &i64| {
         (position.saturating_sub(BELIEVABLE)..=position.saturating_add(slack).saturating_add(BELIEVABLE))
             .contains(time)

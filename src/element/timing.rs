@@ -2,13 +2,14 @@
 
 //! Reads the time at the beginning of a segment, whatever its container.
 
-use crate::container::{Kind, SCAN_LIMIT, mp4, packed, ts};
+use crate::container::{Kind, SCAN_LIMIT, mp4, packed, ts, webm};
 
 /// Reads a segment's beginning until its time is settled.
 #[derive(Debug)]
 pub enum Scanner {
     Ts(ts::Scanner),
     Mp4(mp4::Scanner),
+    WebM(webm::Scanner),
     /// What has come until the end of its tags is known.
     Packed(Vec<u8>, Option<packed::Head>),
     /// Subtitles are small, and wanted as a whole.
@@ -25,8 +26,12 @@ impl Scanner {
                 scanner.push(init.unwrap_or_default());
                 Self::Ts(scanner)
             }
+            Kind::WebM => {
+                let init = init.and_then(webm::Init::parse);
+                Self::WebM(webm::Scanner::new(init.unwrap_or_default()))
+            }
             Kind::PackedAudio => Self::Packed(Vec::new(), None),
-            Kind::WebVtt => Self::Text(0),
+            Kind::WebVtt | Kind::Ttml => Self::Text(0),
             // Without a usable initialisation segment there is no time to be found, and the
             // demuxer will say what is wrong.
             _ => Self::Mp4(mp4::Scanner::new(
@@ -43,6 +48,10 @@ impl Scanner {
                 scanner.settled()
             }
             Self::Mp4(scanner) => {
+                scanner.push(bytes);
+                scanner.settled()
+            }
+            Self::WebM(scanner) => {
                 scanner.push(bytes);
                 scanner.settled()
             }
@@ -64,6 +73,7 @@ impl Scanner {
         match self {
             Self::Ts(scanner) => scanner.timing().start(),
             Self::Mp4(scanner) => i64::try_from(scanner.media_start()?.as_nanos()).ok(),
+            Self::WebM(scanner) => i64::try_from(scanner.media_start()?.as_nanos()).ok(),
             Self::Packed(_, head) => (*head)?.timestamp.map(|ticks| ts::nanoseconds(ticks as i64)),
             Self::Text(_) => None,
         }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The URIs by which players reach this element: `p2p+https://…` stands for `https://…`.
+//! The URIs by which players reach this element: `p2p+https://…` stands for `https://…`, and so with `http` and `file`.
 //!
-//! Plain `http` and `https` are left to the elements that already answer to them.
+//! Those without the prefix are left to the elements that already answer to them.
 
 /// The schemes that [`gst::URIHandler`] announces.
-pub const PROTOCOLS: &[&str] = &["p2p+https", "p2p+http"];
+pub const PROTOCOLS: &[&str] = &["p2p+https", "p2p+http", "p2p+file"];
 
 const PREFIX: &str = "p2p+";
 
-/// Where the playlist of a `p2p+http(s)` URI is.
+/// Where the playlist of such a URI is.
 pub fn to_location(uri: &str) -> Result<String, glib::Error> {
     let scheme = uri.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     if !scheme.is_some_and(|scheme| PROTOCOLS.contains(&scheme.as_str())) {
-        let message = format!("{uri:?} does not begin with p2p+https:// or p2p+http://");
+        let message = format!("{uri:?} does not begin with p2p+https://, p2p+http:// or p2p+file://");
         return Err(glib::Error::new(gst::URIError::UnsupportedProtocol, &message));
     }
     let location = &uri[PREFIX.len()..];
@@ -36,6 +36,7 @@ mod tests {
         for (uri, location) in [
             ("p2p+https://cdn.example/live.m3u8?t=1", "https://cdn.example/live.m3u8?t=1"),
             ("p2p+http://[::1]:8080/a.m3u8", "http://[::1]:8080/a.m3u8"),
+            ("p2p+file:///tmp/a.m3u8", "file:///tmp/a.m3u8"),
         ] {
             assert_eq!(to_location(uri).expect("a good URI"), location);
             assert_eq!(from_location(location), uri);

@@ -4,8 +4,8 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::Config;
 use super::tracks::{self, TrackKind};
+use super::{Config, codecs};
 use crate::manifest::{Presentation, Variant};
 use crate::net::cmcd::Kind;
 
@@ -17,22 +17,14 @@ pub fn kind_of(track: TrackKind, presentation: Option<&Presentation>, variant: O
         (TrackKind::Main, Some(presentation), Some(variant)) => (presentation, variant),
         (TrackKind::Main, ..) => return Kind::Muxed,
     };
-    let codecs = || variant.codecs.iter().flat_map(|codecs| codecs.split(','));
-    let (sound, picture) =
-        (codecs().filter(|c| is_sound(c)).count(), codecs().filter(|c| !is_sound(c)).count());
-    let is_apart = !tracks::alternatives(presentation, variant, TrackKind::Audio).is_empty();
-    match (sound, picture) {
+    let alternatives = tracks::alternatives(presentation, variant, TrackKind::Audio);
+    let is_apart = !alternatives.is_empty() && alternatives.iter().all(|rendition| rendition.url.is_some());
+    match codecs::count(variant) {
         (1.., 0) => Kind::Audio,
         (0, 1..) => Kind::Video,
         _ if is_apart => Kind::Video,
         _ => Kind::Muxed,
     }
-}
-
-/// Whether a name of RFC 6381 stands for sound.
-fn is_sound(codec: &str) -> bool {
-    let name = codec.trim().get(..4).unwrap_or_default().to_ascii_lowercase();
-    ["mp4a", "ac-3", "ec-3", "ac-4", "opus", "flac", "dtsc", "mhm1"].contains(&name.as_str())
 }
 
 /// The same for all who watch the same: the swarm's name, or where that is long or not given a hash.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::rate::Rate;
+
 /// How far this viewer takes part in its swarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum P2pMode {
@@ -47,6 +49,8 @@ pub struct Playback {
     pub position: Duration,
     /// Whether the position is moving.
     pub playing: bool,
+    /// How fast it moves when it does.
+    pub rate: Rate,
 }
 
 /// Tells a session where playback is; asked a few times a second.
@@ -58,7 +62,7 @@ pub trait PlaybackClock: Send + Sync {
 /// Everything that a session needs to know.
 #[derive(Clone)]
 pub struct Config {
-    /// The playlist, with scheme http or https.
+    /// The playlist, with scheme http or https, or file. Of a file nothing is shared with other viewers.
     pub location: Url,
     /// WebTorrent trackers, ws or wss; none means no swarm.
     pub trackers: Vec<Url>,
@@ -79,8 +83,13 @@ pub struct Config {
     /// Upper bound of the bytes held for playback and for other viewers.
     pub max_memory: u64,
     pub user_agent: String,
-    /// Sent with each HTTP request.
+    /// Sent with each HTTP request; but Authorization does not follow redirects to other hosts, and Cookie goes to the host
+    /// of `location` only.
     pub extra_headers: Vec<(String, String)>,
+    /// `NAME=VALUE`, with the attributes of Set-Cookie (RFC 6265); without a Domain for the host of `location`.
+    pub cookies: Vec<String>,
+    /// The proxy of HTTP and of the trackers, with scheme http and its login; by the environment when None.
+    pub proxy: Option<Url>,
     /// None: it is not told.
     pub cmcd: Option<CmcdMode>,
     /// Bits a second; 0 means unknown, and then the variant to play is chosen by what is measured.

@@ -2,6 +2,8 @@
 
 //! HTTP requests that the viewer asked for, each a task of its own.
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 use url::Url;
@@ -133,8 +135,11 @@ async fn run(
 fn classify(error: &HttpError) -> FetchFailure {
     match error {
         HttpError::Status { status: 404 | 410, .. } => FetchFailure::NotFound,
-        HttpError::Status { status: 401 | 403, .. }
+        HttpError::File { kind: ErrorKind::NotFound, .. } => FetchFailure::NotFound,
+        HttpError::Status { status: 401 | 403 | 407, .. }
         | HttpError::NoRanges { .. }
+        | HttpError::File { .. }
+        | HttpError::FileNamedByOthers { .. }
         | HttpError::TooLarge { .. } => FetchFailure::Refused,
         _ => FetchFailure::Failed,
     }

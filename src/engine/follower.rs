@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
+use url::Url;
 
 use super::SessionError;
 use super::playlists::{Loader, PlaylistEvent, now};
 use super::stream::StreamId;
-use crate::manifest::{Change, Feed, Load, News, Next, Timeline};
+use crate::manifest::{Change, Feed, Load, Moved, News, Next, Timeline};
 
 /// A live playlist that cannot be reloaded for this long has ended without saying so.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,7 +24,7 @@ pub enum FollowerEvent {
         /// The server began anew.
         restarted: bool,
         /// It comes from another server now.
-        moved: bool,
+        moved: Option<Moved>,
     },
     /// It could not be reloaded this time.
     Trouble(SessionError),
@@ -36,8 +37,8 @@ pub enum FollowerEvent {
 pub struct Bell {
     /// Somebody knows of newer segments.
     pub newer: Notify,
-    /// The server in use does not have its segments.
-    pub elsewhere: Notify,
+    /// The server that was in use at this address does not have its segments.
+    pub elsewhere: watch::Sender<Option<Url>>,
     /// It does not have the newest segment yet.
     pub early: Notify,
 }
@@ -48,24 +49,37 @@ pub struct Follower {
     pub loader: Loader,
     pub feed: Feed,
     pub bell: Arc<Bell>,
+    /// Where to have it from, the best place first.
+    pub order: watch::Receiver<Vec<Url>>,
     pub events: mpsc::Sender<PlaylistEvent>,
 }
 
 impl Follower {
-    /// Runs until the playlist does not change any more or can be loaded no more, or the receiver is
-    /// gone. `timeline` has its first load.
+    /// Runs until the playlist can be loaded no more, or the receiver is gone: what does not change any more may have to
+    /// come from elsewhere. `timeline` has its first load.
     pub async fn run(mut self, mut timeline: Timeline) {
         // Since when nothing has come of it.
         let mut trouble: Option<Instant> = None;
+        let mut elsewhere = self.bell.elsewhere.subscribe();
+        // It may have been rung already.
+        elsewhere.mark_changed();
         loop {
             let next = self.feed.next(now(), &timeline);
-            let Some(at) = next.at() else { return };
             tokio::select! {
-                () = tokio::time::sleep_until(at.into()) => {}
+                () = at(next.at()) => {}
                 () = self.bell.newer.notified() => {}
-                () = self.bell.elsewhere.notified() => {
-                    self.feed.move_on(now(), &timeline);
-                    trouble = None;
+                Ok(()) = elsewhere.changed() => {
+                    let failed = elsewhere.borrow_and_update().clone();
+                    // It may have been left meanwhile for another reason.
+                    if failed.is_some() && failed.as_ref() == self.feed.in_use() {
+                        self.feed.move_on(now(), &timeline);
+                        trouble = None;
+                    }
+                    continue;
+                }
+                Ok(()) = self.order.changed() => {
+                    let urls = self.order.borrow_and_update().clone();
+                    self.feed.prefer(urls, now(), &timeline);
                     continue;
                 }
                 () = self.bell.early.notified() => {
@@ -82,14 +96,15 @@ impl Follower {
                     let looked = self.feed.look(now(), &mut timeline);
                     looked.map_err(|error| (SessionError::Format(error.to_string()), false))
                 }
-                Next::Rest => return,
+                // Somebody knew of something newer: there is nothing.
+                Next::Rest => continue,
             };
             match news {
                 Ok(news) => {
                     trouble = None;
                     if let Some(News { change, moved }) = news {
-                        if moved {
-                            log::info!(target: "p2phls-engine", "segments come from another server now");
+                        if let Some(Moved { to, .. }) = &moved {
+                            log::info!(target: "p2phls-engine", "segments come from another server now: {to}");
                         }
                         let restarted = change == Change::Restarted;
                         let timeline = Box::new(timeline.clone());
@@ -136,6 +151,14 @@ impl Follower {
     async fn send(&self, event: FollowerEvent) {
         // Nobody listens any more when the session has ended; then there is nothing to tell.
         let _ = self.events.send(PlaylistEvent::Followed(self.stream, event)).await;
+    }
+}
+
+/// Waits until then; None: for ever.
+pub async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

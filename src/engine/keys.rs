@@ -3,15 +3,13 @@
 //! The keys of encrypted segments: asked for with the user's own headers, kept in memory for this
 //! session only. They never go to other viewers, who ask for them themselves.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::{SessionError, resource};
 use crate::container::decrypt::{DecryptError, Decryptor};
-use crate::manifest::{Key, KeyMethod};
+use crate::manifest::{Key, KeyMethod, in_data_uri};
 use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{HttpClient, Part};
 
@@ -95,10 +93,9 @@ async fn load(http: &HttpClient, url: &Url, retries: u32) -> Result<Bytes, Sessi
     if url.scheme() == "data" {
         let bad =
             || SessionError::NoKey("the playlist has a key in it (data:) that is not in base64".to_owned());
-        let (_, text) = url.path().split_once(";base64,").ok_or_else(bad)?;
-        return Ok(STANDARD.decode(text).map_err(|_| bad())?.into());
+        return Ok(in_data_uri(url).ok_or_else(bad)?.into());
     }
-    if !matches!(url.scheme(), "http" | "https") {
+    if !matches!(url.scheme(), "http" | "https" | "file") {
         let scheme = url.scheme();
         return Err(SessionError::NoKey(format!("{url}: keys are not asked for by {scheme}:")));
     }
@@ -147,8 +144,11 @@ mod tests {
     async fn a_key_may_stand_in_the_playlist() {
         let http = crate::net::tls::client_config(true, None).expect("TLS");
         let config = crate::net::http::HttpConfig {
+            home: Url::parse("http://h/").expect("a URL"),
             user_agent: "test".to_owned(),
             extra_headers: Vec::new(),
+            cookies: Vec::new(),
+            proxies: crate::net::proxy::Proxies::new(None),
             timeout: std::time::Duration::from_secs(1),
             cmcd: None,
         };

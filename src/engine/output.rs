@@ -40,15 +40,37 @@ pub struct SegmentStart {
     /// The initialisation segment (fMP4), present whenever `discontinuity` is set and the format has one, and
     /// when it changes.
     pub init: Option<Bytes>,
+    /// The time of the media at position zero, in nanoseconds, where the manifest says it; may be negative.
+    pub media_zero: Option<i64>,
     /// EXT-X-DISCONTINUITY-SEQUENCE: where it is the same in two tracks, so is the clock of their media.
     pub discontinuity_sequence: u64,
-    /// What comes before this position is not to be shown: another rendition has shown it already, or playback
-    /// begins there.
+    /// What comes before this position has been shown already, by another rendition.
     pub shown_until: Duration,
     /// What decryptors downstream have to know, where that is new.
     pub protections: Vec<Protection>,
     /// Its samples are encrypted, and somebody downstream has to decrypt them.
     pub encrypted: bool,
+    /// It is a key frame alone, and what comes next does not follow it: it is shown at once.
+    pub key_frame: bool,
+}
+
+#[cfg(test)]
+impl SegmentStart {
+    /// Nothing but a place.
+    pub fn at(position: Duration, duration: Duration) -> Self {
+        Self {
+            position,
+            duration,
+            discontinuity: false,
+            init: None,
+            media_zero: None,
+            discontinuity_sequence: 0,
+            shown_until: Duration::ZERO,
+            protections: Vec::new(),
+            encrypted: false,
+            key_frame: false,
+        }
+    }
 }
 
 /// Items that may wait to be pushed. Segments themselves wait in the session's store, so this is only
@@ -88,6 +110,17 @@ impl TrackWriter {
     /// Sends if there is room.
     pub fn try_send(&self, item: Item) -> Result<(), Full> {
         self.sender.try_send((self.generation, item)).map_err(|_| Full)
+    }
+
+    /// Sends when there is room.
+    pub async fn send(&self, item: Item) {
+        // An error means that the reader is gone, and with it the session: whoever sends is being ended.
+        let _ = self.sender.send((self.generation, item)).await;
+    }
+
+    /// Another way in for what belongs to this seek.
+    pub fn beside(&self, generation: u64) -> Self {
+        Self { sender: self.sender.clone(), generation }
     }
 
     /// Waits until [`TrackWriter::try_send`] has a chance.

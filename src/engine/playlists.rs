@@ -9,15 +9,15 @@ use url::Url;
 
 use super::follower::FollowerEvent;
 use super::stream::StreamId;
-use super::{SessionError, TrackKind, resource};
+use super::{SessionError, TrackKind, places, resource, steering};
 use crate::manifest::{
     Answer, Asked, Directives, Load, MAX_BYTES, ManifestError, MediaPlaylist, Now, Presentation, Source,
     Variant,
 };
 use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{HttpClient, Part, Request};
-use crate::switcher::Limits;
 use crate::switcher::ladder::{Offer, best_within};
+use crate::switcher::{Limits, Pathways, Steered};
 
 /// What becomes of loads.
 pub enum PlaylistEvent {
@@ -28,6 +28,8 @@ pub enum PlaylistEvent {
     Rendition(TrackKind, Url, Result<Box<Media>, SessionError>),
     /// The playlist of this stream goes on.
     Followed(StreamId, FollowerEvent),
+    /// Which pathway to take.
+    Steered(Steered),
 }
 
 /// Further loads that one playlist may take, such as indexes of indexes.
@@ -35,6 +37,9 @@ const MAX_LOADS: usize = 5_000;
 
 /// Variants that are tried until one can be loaded.
 const MAX_TRIES: usize = 8;
+
+/// Playback does not wait longer to begin for a steering server that is to be asked first.
+const STEERING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How playlists are loaded.
 #[derive(Clone)]
@@ -50,6 +55,8 @@ pub struct Opened {
     pub source: Source,
     /// None: the first playlist is a media playlist already.
     pub presentation: Option<Arc<Presentation>>,
+    /// None: nobody steers it.
+    pub pathways: Option<Pathways>,
     pub media: Media,
 }
 
@@ -82,16 +89,22 @@ impl Loader {
         }
         let Some(presentation) = source.presentation() else {
             let media = Media { begun, ..self.media(&source, &from, Directives::default()).await? };
-            return Ok(Opened { url: from, source, presentation: None, media });
+            return Ok(Opened { url: from, source, presentation: None, pathways: None, media });
         };
+        let (presentation, pathways) = self.steer(presentation).await;
         let none = || SessionError::Format(format!("{from}: there is no variant in it to play"));
         let mut error = none();
-        for index in
-            choose(&presentation.variants).iter().flat_map(|first| near(&presentation.variants, *first))
-        {
+        let variants = &presentation.variants;
+        let on_pathway = |index: &usize| {
+            pathways.as_ref().is_none_or(|pathways| variants[*index].pathway() == pathways.current())
+        };
+        let possible: Vec<usize> = (0..variants.len()).filter(on_pathway).collect();
+        let offered: Vec<Variant> = possible.iter().map(|index| variants[*index].clone()).collect();
+        for index in choose(&offered).iter().flat_map(|first| near(variants, possible[*first])) {
             match self.variant(&source, &presentation, index, Directives::default()).await {
                 Ok(media) => {
-                    return Ok(Opened { url: from, source, presentation: Some(presentation), media });
+                    let presentation = Some(presentation);
+                    return Ok(Opened { url: from, source, presentation, pathways, media });
                 }
                 Err(failure) => {
                     log::warn!(target: "p2phls-engine", "a variant is passed over: {failure}");
@@ -100,6 +113,19 @@ impl Loader {
             }
         }
         Err(error)
+    }
+
+    /// Finds out which pathway to begin with.
+    async fn steer(&self, mut presentation: Arc<Presentation>) -> (Arc<Presentation>, Option<Pathways>) {
+        let mut pathways = Pathways::new(Instant::now(), &presentation);
+        let first = presentation.steering.as_ref().is_some_and(|steering| steering.before_start);
+        if let Some(pathways) = pathways.as_mut().filter(|_| first)
+            && let Some(url) = pathways.poll_request(Instant::now(), None)
+        {
+            let asked = tokio::time::timeout(STEERING_PATIENCE, steering::ask(&self.http, &url)).await;
+            steering::take(pathways, &mut presentation, asked.unwrap_or(Steered::Nothing));
+        }
+        (presentation, pathways)
     }
 
     /// Loads the media playlist of a variant.
@@ -156,10 +182,9 @@ impl Loader {
 
     /// Makes a request.
     pub async fn load(&self, load: &Load, retries: u32) -> Result<Answer, SessionError> {
-        let part = load.byte_range.map(|range| Part { offset: range.offset, length: Some(range.length) });
         let request = Request {
             url: &load.url,
-            part: part.unwrap_or_default(),
+            part: resource::part(load.byte_range),
             head_only: load.head_only,
             limit: load.limit,
         };
@@ -177,6 +202,9 @@ impl Loader {
     ) -> Result<Answer, SessionError> {
         let http = self.http.patient(patience).asking_for(Object { kind, ..Object::default() });
         let fetched = resource::fetch(&http, request, retries).await?;
+        if kind == Kind::Manifest && fetched.url.scheme() != "file" {
+            http.leave_files();
+        }
         let age = fetched.age.unwrap_or_default();
         Ok(Answer { url: fetched.url, body: fetched.body, date: fetched.date, age, begun })
     }
@@ -209,20 +237,10 @@ pub fn choose(variants: &[Variant], speed: u64, limits: &Limits) -> Option<usize
     best_within(&offers, speed).map(|best| allowed[best])
 }
 
-/// Variants that show the same as this one from another address, this one first: RFC 8216bis 6.2.4
-/// calls them redundant.
-pub fn redundant(variants: &[Variant], index: usize) -> Vec<usize> {
-    let like =
-        |variant: &Variant| Variant { url: variants[index].url.clone(), pathway_id: None, ..variant.clone() };
-    let wanted = like(&variants[index]);
-    let others = (0..variants.len()).filter(|other| *other != index && like(&variants[*other]) == wanted);
-    [index].into_iter().chain(others).collect()
-}
-
 /// What to try when a variant cannot be had: those that show the same, the leaner ones from the best
 /// down, the richer ones from the leanest up.
 fn near(variants: &[Variant], first: usize) -> Vec<usize> {
-    let mut order = redundant(variants, first);
+    let mut order: Vec<usize> = places::of_variant(variants, first).iter().map(|p| p.variant).collect();
     let bandwidth = |index: &usize| variants[*index].bandwidth;
     let (mut leaner, mut richer): (Vec<usize>, Vec<usize>) = (0..variants.len())
         .filter(|index| !order.contains(index))
@@ -237,14 +255,10 @@ fn near(variants: &[Variant], first: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{self, Manifest};
+    use crate::manifest::testing::presentation;
 
     fn variants(text: &str) -> Vec<Variant> {
-        let base = Url::parse("http://h/m.m3u8").unwrap();
-        match manifest::parse(&base, format!("#EXTM3U\n{text}").as_bytes()) {
-            Ok(Manifest::Multivariant(presentation)) => presentation.variants,
-            other => panic!("{other:?}"),
-        }
+        presentation(text).variants
     }
 
     #[test]
@@ -283,8 +297,6 @@ mod tests {
              #EXT-X-STREAM-INF:BANDWIDTH=4\nd\n#EXT-X-STREAM-INF:BANDWIDTH=3\nc\n\
              #EXT-X-STREAM-INF:BANDWIDTH=2,CODECS=\"a\",PATHWAY-ID=\"y\"\nb2\n#EXT-X-STREAM-INF:BANDWIDTH=0\n0\n",
         );
-        assert_eq!(redundant(&variants, 4), [4, 0]);
-        assert_eq!(redundant(&variants, 1), [1]);
         assert_eq!(near(&variants, 0), [0, 4, 1, 5, 3, 2]);
     }
 }

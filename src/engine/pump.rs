@@ -11,6 +11,7 @@ use super::SessionError;
 use super::keys::Keys;
 use super::output::{Item, SegmentStart, TrackWriter};
 use super::store::Store;
+use super::tap::Tap;
 use crate::container::Kind;
 use crate::container::decrypt::{DecryptError, Decryptor};
 use crate::container::emsg;
@@ -75,6 +76,8 @@ pub struct Pump {
     pub pushed: Duration,
     /// What was shown before another rendition took its place ends here.
     shown_until: Duration,
+    /// What has gone out, where another track needs it too.
+    pub tap: Option<Tap>,
 }
 
 impl Pump {
@@ -96,6 +99,7 @@ impl Pump {
             any_byte: false,
             pushed: Duration::ZERO,
             shown_until: Duration::ZERO,
+            tap: None,
         }
     }
 
@@ -124,17 +128,15 @@ impl Pump {
         self.shown_until = Duration::ZERO;
     }
 
-    /// What comes before `position` is not to be shown.
-    pub fn show_from(&mut self, position: Duration) {
-        self.shown_until = position;
-    }
-
     /// There is nothing to play, and will be nothing before `position`; of a seek as in [`Pump::go_to`].
     pub fn stand_by(&mut self, position: Duration, generation: u64) {
         self.writer.set_generation(generation);
         self.leave();
         self.ended = false;
         self.pushed = position;
+        if let Some(tap) = &mut self.tap {
+            tap.clear();
+        }
     }
 
     /// Plays nothing from here on.
@@ -153,6 +155,14 @@ impl Pump {
         {
             self.pushed = position;
         }
+    }
+
+    /// Passes on what has gone out of another track, if there is room. `pushed` is for the caller to keep.
+    pub fn pass_on(&mut self, item: Item) {
+        self.any_byte |= matches!(item, Item::Data(_));
+        self.ended |= matches!(item, Item::Eos);
+        // Room has been looked for, and nobody else writes.
+        let _ = self.writer.try_send(item);
     }
 
     /// Says that nothing follows.
@@ -199,6 +209,11 @@ impl Pump {
         self.inits.iter().any(|(known, _)| known == init)
     }
 
+    /// An initialisation segment that is here.
+    pub fn init_of(&self, init: &Arc<Init>) -> Option<Bytes> {
+        self.inits.iter().find(|(known, _)| known == init).map(|(_, bytes)| bytes.clone())
+    }
+
     /// End of what has gone out, within a segment as far as can be told: `bandwidth` is the most that the
     /// stream takes, in bits a second.
     pub fn out_until(&self, timeline: &Timeline, bandwidth: u64) -> Duration {
@@ -215,6 +230,11 @@ impl Pump {
         self.writer.is_empty()
     }
 
+    /// A way out for what somebody else has to give, for this seek.
+    pub fn writer(&self, generation: u64) -> TrackWriter {
+        self.writer.beside(generation)
+    }
+
     /// Ready when the reader can take more.
     pub async fn writable(&self) {
         self.writer.writable().await;
@@ -223,6 +243,16 @@ impl Pump {
     /// Whether the reader can take more.
     pub fn has_room(&self) -> bool {
         self.writer.has_room()
+    }
+
+    /// None: there is no room.
+    fn send(&mut self, item: Item) -> Option<()> {
+        let copy = self.tap.is_some().then(|| item.clone());
+        self.writer.try_send(item).ok()?;
+        if let (Some(tap), Some(item)) = (&mut self.tap, copy) {
+            tap.record(&item);
+        }
+        Some(())
     }
 
     fn move_to(&mut self, number: i64) {
@@ -289,11 +319,11 @@ impl Pump {
                 },
                 None => None,
             };
-            let start = match self.start_of(segment, keys) {
+            let start = match self.start_of(timeline, segment, keys) {
                 Ok(start) => start,
                 Err(step) => return Some(step),
             };
-            self.writer.try_send(Item::Start(start)).ok()?;
+            self.send(Item::Start(start))?;
             self.decryptor = decryptor;
             self.scanner = segment.segment.inband_events.is_some().then(emsg::Scanner::default);
             self.started = true;
@@ -306,7 +336,7 @@ impl Pump {
         }
         let first = !self.any_byte;
         for bytes in store.get(id)?.slices(self.offset..available) {
-            if !self.writer.has_room() {
+            if !self.writer.has_room() || self.tap.as_ref().is_some_and(Tap::is_full) {
                 return None;
             }
             let len = bytes.len() as u64;
@@ -320,7 +350,7 @@ impl Pump {
             self.offset += len;
             self.scan(segment, &plain);
             if !plain.is_empty() {
-                self.writer.try_send(Item::Data(plain)).ok()?;
+                self.send(Item::Data(plain))?;
                 self.any_byte = true;
             }
         }
@@ -335,10 +365,10 @@ impl Pump {
         }
         match self.decryptor.take().map(Decryptor::finish) {
             Some(Err(error)) => return Some(Step::Failed(cannot_open(segment, error))),
-            Some(Ok(last)) if !last.is_empty() => self.writer.try_send(Item::Data(last)).ok()?,
+            Some(Ok(last)) if !last.is_empty() => self.send(Item::Data(last))?,
             _ => {}
         }
-        self.writer.try_send(Item::End).ok()?;
+        self.send(Item::End)?;
         self.pushed = segment.end();
         self.move_to(cursor + 1);
         Some(Step::Cursor(SegmentId(cursor + 1)))
@@ -357,12 +387,17 @@ impl Pump {
         if timeline.is_live() || self.ended {
             return None;
         }
-        self.writer.try_send(Item::Eos).ok()?;
+        self.send(Item::Eos)?;
         self.ended = true;
         Some(Step::Ended)
     }
 
-    fn start_of(&self, placed: &PlacedSegment, keys: &Keys) -> Result<SegmentStart, Step> {
+    fn start_of(
+        &self,
+        timeline: &Timeline,
+        placed: &PlacedSegment,
+        keys: &Keys,
+    ) -> Result<SegmentStart, Step> {
         let segment = &placed.segment;
         let last = self.last.as_ref();
         let last_sequence = last.map(|last| last.discontinuity_sequence);
@@ -379,10 +414,12 @@ impl Pump {
             duration: segment.duration,
             discontinuity,
             init,
+            media_zero: timeline.media_zero(segment),
             discontinuity_sequence: segment.discontinuity_sequence,
             shown_until: self.shown_until,
             protections: if rekeyed { segment.protections().collect() } else { Vec::new() },
             encrypted: segment.key.is_some() && segment.whole_key().is_none(),
+            key_frame: false,
         })
     }
 

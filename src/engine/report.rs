@@ -31,6 +31,8 @@ pub struct Stats {
     pub variant_uri: String,
     /// Its BANDWIDTH, bits/s; 0 for a bare media playlist.
     pub variant_bandwidth: u64,
+    /// The pathway or service location that it is on, where the presentation names one.
+    pub pathway: Option<String>,
     /// Times that playback went on with another variant.
     pub variant_switches: u64,
     pub peers: Vec<PeerStats>,

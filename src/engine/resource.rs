@@ -2,16 +2,37 @@
 
 //! Loads what is small and cannot be done without: playlists and initialisation segments.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
 use url::Url;
 
 use super::SessionError;
+use crate::manifest::{ByteRange, Init};
+use crate::net::cmcd::{Kind, Object};
 use crate::net::http::{Fetched, HttpClient, HttpError, Part, Request};
 
 /// The wait before the first further try; each one after that is twice as long, up to 32 times.
 const BACKOFF: Duration = Duration::from_millis(300);
+
+/// An initialisation segment is small; more than this is something else.
+const MAX_INIT: usize = 4 << 20;
+
+/// Loads an initialisation segment as [`load`] does.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub async fn load_init(http: &HttpClient, init: &Init, retries: u32) -> Result<Bytes, SessionError> {
+    let http = http.asking_for(Object { kind: Kind::Init, ..Object::default() });
+    load(&http, &init.url, part(init.byte_range), MAX_INIT, retries).await.map(|(_, bytes)| bytes)
+}
+
+/// The part of a resource that a manifest names; None is all of it.
+pub fn part(range: Option<ByteRange>) -> Part {
+    range.map_or(Part::default(), |range| Part { offset: range.offset, length: Some(range.length) })
+}
 
 /// Loads `part` of a resource of at most `limit` bytes, with up to `retries` further tries. Gives its bytes
 /// and where they came from in the end.
@@ -48,8 +69,10 @@ impl From<HttpError> for SessionError {
     fn from(error: HttpError) -> Self {
         let text = error.to_string();
         match error {
-            HttpError::Status { status: 404 | 410, .. } => Self::NotFound(text),
-            HttpError::Status { status: 401 | 403, .. } => Self::NotAuthorized(text),
+            HttpError::Status { status: 401 | 403 | 407, .. }
+            | HttpError::FileNamedByOthers { .. }
+            | HttpError::File { kind: ErrorKind::PermissionDenied, .. } => Self::NotAuthorized(text),
+            HttpError::Status { status: 404 | 410, .. } | HttpError::File { .. } => Self::NotFound(text),
             HttpError::TooLarge { .. } | HttpError::NoRanges { .. } => Self::Format(text),
             _ => Self::Connection(text),
         }

@@ -4,12 +4,17 @@
 //!
 //! The main track is a variant: the picture, with the sound where that is in the same segments. Sound and
 //! subtitles in media playlists of their own (EXT-X-MEDIA with a URI) are tracks beside it, one of each at a
-//! time, with the renditions of the variant's groups to choose from.
+//! time, with the renditions of the variant's groups to choose from. Where sound of the variant's own segments is one of
+//! several (EXT-X-MEDIA without a URI), it is played in the track for sound too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::TrackReader;
+use super::{TrackReader, codecs};
 use crate::manifest::{Presentation, Rendition, RenditionKind, Variant};
+
+/// Durations in playlists are rounded: what ends within so much of another ends with it.
+pub(super) const ROUNDING: Duration = Duration::from_millis(100);
 
 /// What a track is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,18 @@ pub struct TrackInfo {
     pub chosen: Option<usize>,
 }
 
+impl TrackInfo {
+    /// The main track does not have the sound that it is said to have: it is not offered, and another is chosen.
+    pub fn withdraw_muxed(&mut self) {
+        let alternatives = &mut self.alternatives;
+        alternatives.iter_mut().for_each(|one| one.withdrawn = one.muxed);
+        let is_gone = |index: usize| alternatives.get(index).is_some_and(|one| one.withdrawn);
+        if self.chosen.is_some_and(is_gone) {
+            self.chosen = alternatives.iter().position(|one| !one.withdrawn);
+        }
+    }
+}
+
 /// What a track can play, as the presentation describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alternative {
@@ -54,6 +71,10 @@ pub struct Alternative {
     pub codecs: Option<String>,
     pub default: bool,
     pub forced: bool,
+    /// It is in the segments of the main track.
+    pub muxed: bool,
+    /// It is not there after all.
+    pub withdrawn: bool,
 }
 
 /// Closed captions in the video, as the presentation declares them.
@@ -90,14 +111,16 @@ impl Alternative {
             codecs: presentation.variant_of(rendition).and_then(|variant| variant.codecs.clone()),
             default: rendition.default,
             forced: rendition.forced,
+            muxed: rendition.url.is_none(),
+            withdrawn: false,
         }
     }
 }
 
 /// The renditions that a track of `kind` can play beside `variant`, the default first.
 ///
-/// Where one of the sounds is in the variant's own segments (no URI), they are played as they are and the others
-/// are not offered: nothing here could take the sound out of them.
+/// One without an address is the sound in the variant's own segments. Where that is all there is, or where there is no
+/// picture beside which it could be one of several, the segments are played as they are.
 pub(super) fn alternatives(
     presentation: &Presentation,
     variant: &Variant,
@@ -105,11 +128,21 @@ pub(super) fn alternatives(
 ) -> Vec<Rendition> {
     let Some(kind) = kind.rendition_kind() else { return Vec::new() };
     let mut renditions: Vec<&Rendition> = presentation.renditions_of(variant, kind).collect();
-    if kind == RenditionKind::Audio && renditions.iter().any(|rendition| rendition.url.is_none()) {
+    let is_muxed = |rendition: &&Rendition| rendition.url.is_none();
+    if kind == RenditionKind::Audio
+        && renditions.iter().any(is_muxed)
+        && (renditions.iter().all(is_muxed) || codecs::is_sound_alone(variant))
+    {
         return Vec::new();
     }
-    renditions.retain(|rendition| rendition.url.is_some());
+    renditions.retain(|rendition| rendition.url.is_some() || kind == RenditionKind::Audio);
     renditions.sort_by_key(|rendition| (!rendition.default, !rendition.autoselect));
+    // There is one sound in the segments, however often it is listed.
+    let mut muxed = 0;
+    renditions.retain(|rendition| {
+        muxed += usize::from(is_muxed(rendition));
+        !is_muxed(rendition) || muxed == 1
+    });
     renditions.into_iter().take(MAX_ALTERNATIVES).cloned().collect()
 }
 
@@ -127,7 +160,8 @@ pub(super) fn counterpart(
     wanted: &Rendition,
 ) -> Option<Rendition> {
     let same = |rendition: &&Rendition| {
-        (rendition.language == wanted.language && rendition.url.is_some()).then_some((
+        let is_playable = rendition.url.is_some() || rendition.kind == RenditionKind::Audio;
+        (rendition.language == wanted.language && is_playable).then_some((
             rendition.name == wanted.name,
             rendition.characteristics == wanted.characteristics,
             rendition.channels == wanted.channels,
@@ -150,18 +184,8 @@ pub(super) fn captions(presentation: &Presentation, variant: &Variant) -> Vec<Ca
 
 #[cfg(test)]
 mod tests {
-    use url::Url;
-
     use super::*;
-    use crate::manifest::{self, Manifest};
-
-    fn presentation(text: &str) -> Presentation {
-        let base = Url::parse("http://h/m.m3u8").expect("a URL");
-        match manifest::parse(&base, format!("#EXTM3U\n{text}").as_bytes()) {
-            Ok(Manifest::Multivariant(presentation)) => presentation,
-            other => panic!("{other:?}"),
-        }
-    }
+    use crate::manifest::testing::presentation;
 
     fn names(renditions: &[Rendition]) -> Vec<&str> {
         renditions.iter().map(|rendition| rendition.name.as_str()).collect()
@@ -189,14 +213,41 @@ mod tests {
     }
 
     #[test]
-    fn sound_in_the_variant_is_left_where_it_is() {
+    fn sound_in_the_variant_is_one_of_several() {
+        let of = |media: &str, variant: &str| {
+            let presentation =
+                presentation(&format!("{media}#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"{variant}\nv\n"));
+            let audio = alternatives(&presentation, &presentation.variants[0], TrackKind::Audio);
+            let muxed = |rendition| Alternative::of_rendition(&presentation, rendition).muxed;
+            audio.iter().map(|rendition| (rendition.name.clone(), muxed(rendition))).collect::<Vec<_>>()
+        };
+        let muxed = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",DEFAULT=YES\n";
+        let apart = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"Deutsch\",URI=\"d\"\n";
+        let both = [("English".to_owned(), true), ("Deutsch".to_owned(), false)];
+        assert_eq!(of(&format!("{apart}{muxed}{muxed}"), ""), both);
+        assert_eq!(of(&format!("{apart}{muxed}"), ",CODECS=\"avc1.4d401f,mp4a.40.2\""), both);
+        assert!(of(muxed, "").is_empty(), "there is nothing to choose");
+        assert!(of(&format!("{apart}{muxed}"), ",CODECS=\"mp4a.40.2\"").is_empty(), "there is no picture");
+    }
+
+    #[test]
+    fn sound_in_another_variant_is_a_counterpart() {
         let presentation = presentation(
-            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",DEFAULT=YES\n\
-             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"Deutsch\",URI=\"d\"\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nv\n",
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"English\",LANGUAGE=\"en\"\n\
+             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"Deutsch\",LANGUAGE=\"de\",URI=\"d\"\n\
+             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"b\",NAME=\"English\",LANGUAGE=\"en\",URI=\"e\"\n\
+             #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"English\",LANGUAGE=\"en\"\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\",SUBTITLES=\"s\"\nv\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=2,AUDIO=\"b\"\nw\n",
         );
-        let variant = &presentation.variants[0];
-        assert!(alternatives(&presentation, variant, TrackKind::Audio).is_empty());
+        let [a, b] = &presentation.variants[..] else { panic!("two variants") };
+        let muxed = &presentation.renditions[0];
+        let is_muxed =
+            |variant, wanted| counterpart(&presentation, variant, wanted).map(|found| found.url.is_none());
+        assert_eq!((is_muxed(a, muxed), is_muxed(b, muxed)), (Some(true), Some(false)));
+        assert_eq!(is_muxed(a, &presentation.renditions[2]), Some(true));
+        assert!(alternatives(&presentation, a, TrackKind::Subtitles).is_empty());
+        assert_eq!(is_muxed(a, &presentation.renditions[3]), None, "subtitles need an address");
     }
 
     #[test]

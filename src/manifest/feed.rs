@@ -3,12 +3,11 @@
 //! Keeps one playlist fresh: says what to load and when, and what came of it. Who plays need not
 //! know whether a playlist is loaded again or made anew as time goes by.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Answer, Change, Load, ManifestError, Now, Timeline, TimelineError, dash, hls};
+use url::Url;
 
-/// Longer than anybody plays: nothing will be new, but what there is may be lost where it is.
-pub(super) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+use super::{Answer, Change, Load, ManifestError, Moved, Now, Timeline, TimelineError, dash, hls};
 
 /// A playlist that is followed.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub enum Next {
     Load(Box<Load>),
     /// Call [`Feed::look`] at this time: the passing of time brings something new.
     Look(Instant),
-    /// Nothing: the playlist will not change any more.
+    /// Nothing: the playlist will not change any more, unless another place is taken for it.
     Rest,
 }
 
@@ -43,11 +42,11 @@ impl Next {
 }
 
 /// What a load or a look has brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
     pub change: Change,
     /// The playlist comes from another server now.
-    pub moved: bool,
+    pub moved: Option<Moved>,
 }
 
 /// Why what came could not be used; what was known before still holds.
@@ -123,11 +122,27 @@ impl Feed {
         }
     }
 
+    /// Where the playlist comes from.
+    pub fn in_use(&self) -> Option<&Url> {
+        match &self.0 {
+            Kind::List(follow) => follow.in_use(),
+            Kind::Mpd(follow) => follow.in_use(),
+        }
+    }
+
     /// The server in use does not have the segments: takes the next.
     pub fn move_on(&mut self, now: Now, timeline: &Timeline) {
         match &mut self.0 {
             Kind::List(follow) => follow.move_on(now.instant, timeline),
             Kind::Mpd(follow) => follow.move_on(),
+        };
+    }
+
+    /// From now on these are the places to have it from, the best first.
+    pub fn prefer(&mut self, urls: Vec<Url>, now: Now, timeline: &Timeline) {
+        match &mut self.0 {
+            Kind::List(follow) => follow.prefer(urls, now.instant, timeline),
+            Kind::Mpd(follow) => follow.prefer(urls),
         }
     }
 }

@@ -73,10 +73,10 @@ impl Key {
     }
 }
 
-/// The bytes that a `data:` URI holds in base64.
-fn in_data_uri(uri: &Url) -> Option<Vec<u8>> {
+/// The bytes that a `data:` URI holds in base64 (RFC 2397); None: it is none, or holds something else.
+pub fn in_data_uri(uri: &Url) -> Option<Vec<u8>> {
     use base64::Engine as _;
-    let text = uri.as_str().strip_prefix("data:")?.split_once(";base64,")?.1;
+    let (_, text) = uri.path().split_once(";base64,").filter(|_| uri.scheme() == "data")?;
     base64::engine::general_purpose::STANDARD.decode(text).ok()
 }
 

@@ -139,6 +139,8 @@ pub struct Segment {
     /// Wall clock at the segment's start, since 1970-01-01 UTC; counted from the nearest
     /// EXT-X-PROGRAM-DATE-TIME between the same discontinuities.
     pub program_date_time: Option<Duration>,
+    /// Playback can begin with it, as far as the manifest tells: it starts with a key frame.
+    pub independent: bool,
     /// EXT-X-GAP: there is no media, do not fetch.
     pub gap: bool,
     /// EXT-X-BITRATE in kbit/s, without container overhead.
@@ -151,11 +153,37 @@ pub struct Segment {
     /// which give it its number in the swarm ([`segment_id`](crate::swarm::identity::dash::segment_id)).
     /// None: that number is its media sequence number or its place.
     pub time: Option<f64>,
+    /// The time of its media minus that of the manifest's own timeline, in nanoseconds. None: the manifest does not say,
+    /// and the first time stamp after a discontinuity tells.
+    pub media_offset: Option<i64>,
     /// The events that come with its media; None: none are looked for.
     pub inband_events: Option<Arc<InbandEvents>>,
 }
 
 impl Segment {
+    /// A segment in plain of which nothing else is known.
+    pub fn new(url: Url, duration: Duration, sequence: i64) -> Self {
+        Self {
+            url,
+            byte_range: None,
+            duration,
+            sequence,
+            discontinuity_sequence: 0,
+            init: None,
+            key: None,
+            keys: Arc::new([]),
+            program_date_time: None,
+            independent: true,
+            gap: false,
+            bitrate: None,
+            parts: Vec::new(),
+            progress: None,
+            time: None,
+            media_offset: None,
+            inband_events: None,
+        }
+    }
+
     /// The key that opens the segment as a whole; None: it is in plain, or encrypted by samples.
     pub fn whole_key(&self) -> Option<&Arc<Key>> {
         self.key.as_ref().filter(|key| key.method.is_whole_segment())

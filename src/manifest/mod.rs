@@ -23,8 +23,11 @@ mod load;
 mod low_latency;
 mod media;
 mod presentation;
+mod servers;
 mod source;
 mod steering;
+#[cfg(test)]
+pub mod testing;
 mod timed_event;
 mod timeline;
 
@@ -33,17 +36,18 @@ pub use date_range::{Asset, Cue, DateRange, Interstitial};
 pub use error::ManifestError;
 pub use feed::{Feed, FeedError, News, Next};
 pub use hls::{Directives, Refresh, Reload, Skip, Variables, Wishes, parse, parse_reload, parse_with};
-pub use keys::{IDENTITY, Key, KeyMethod, Protection};
+pub use keys::{IDENTITY, Key, KeyMethod, Protection, in_data_uri};
 pub use load::{Answer, Load, Now};
 pub use low_latency::{Edge, HintKind, OpenSegment, Part, PreloadHint, RenditionReport, ServerControl};
 pub use media::{ByteRange, Init, MediaPlaylist, PlaylistType, Progress, Segment, StartOffset};
 pub use presentation::{
     ContentSteering, Presentation, Rendition, RenditionKind, Resolution, SessionContent, SessionData, Variant,
 };
+pub use servers::Moved;
 pub use source::{Asked, Source};
 pub use steering::{PathwayClone, Replacement, SteeringError, SteeringManifest};
 pub use timed_event::{InbandEvents, TimedEvent};
-pub use timeline::{Change, Piece, PlacedSegment, Timeline, TimelineError};
+pub use timeline::{Change, MAX_PARTS, Piece, PlacedSegment, Timeline, TimelineError};
 
 /// Most bytes of a playlist that are read: ten times what a day of 2 s segments takes.
 pub const MAX_BYTES: usize = 8 << 20;

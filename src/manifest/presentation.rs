@@ -5,6 +5,7 @@
 //! Attributes that name a swarm (see the swarm room's identities) are kept as written, because
 //! every viewer must hash the same text.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use url::Url;
@@ -55,6 +56,30 @@ impl Presentation {
             steering: None,
             variables: Variables::new(),
         }
+    }
+
+    /// Takes what a newer manifest offers. Variants keep their places: those that are known are described anew, others
+    /// come behind them. Gives the places of those that are not offered any more.
+    pub fn take_up(&mut self, newer: Self) -> BTreeSet<usize> {
+        let known = self.variants.iter().enumerate();
+        let known: HashMap<Url, usize> = known.map(|(place, variant)| (variant.url.clone(), place)).collect();
+        let mut gone: BTreeSet<usize> = (0..self.variants.len()).collect();
+        for variant in newer.variants {
+            match known.get(&variant.url) {
+                Some(place) => {
+                    gone.remove(place);
+                    self.variants[*place] = variant;
+                }
+                None => self.variants.push(variant),
+            }
+        }
+        let groups: HashSet<(RenditionKind, &str)> =
+            newer.renditions.iter().map(|new| (new.kind, new.group_id.as_str())).collect();
+        // Those of variants that are gone may still be played.
+        self.renditions.retain(|known| !groups.contains(&(known.kind, known.group_id.as_str())));
+        self.renditions.extend(newer.renditions);
+        self.i_frame_variants = newer.i_frame_variants;
+        gone
     }
 
     /// The renditions of `kind` in the group that `variant` names, in the order of the playlist.
@@ -236,4 +261,6 @@ pub struct ContentSteering {
     pub server_url: Url,
     /// The pathway to begin with; None: that of the first variant.
     pub pathway_id: Option<String>,
+    /// It is to be asked before playback begins (queryBeforeStart of DASH).
+    pub before_start: bool,
 }

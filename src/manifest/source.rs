@@ -71,6 +71,14 @@ impl Source {
         }
     }
 
+    /// What there is to choose from where the manifest has come anew since `revision`, which is brought up to date.
+    pub fn renewed(&self, revision: &mut u64) -> Option<Presentation> {
+        let Kind::Mpd(publication) = &self.0 else { return None };
+        let publication = dash::lock(publication);
+        let before = std::mem::replace(revision, publication.version());
+        (before != *revision).then(|| publication.stream().presentation())
+    }
+
     /// The playlist of a variant or rendition of the presentation; any address will do where there
     /// is but one.
     pub fn playlist(&self, url: &Url, now: Now) -> Result<Asked, ManifestError> {

@@ -10,12 +10,14 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Presentation, Variant};
+use crate::format::Format;
 
 /// The wait that is meant where the manifest names none.
 const DEFAULT_TTL: Duration = Duration::from_secs(300);
 
-/// Shortest wait between two loads of a steering manifest, whatever it says.
-const MIN_TTL: Duration = Duration::from_secs(1);
+/// Shortest and longest wait between two loads of a steering manifest, whatever it says.
+const MIN_TTL: Duration = Duration::from_secs(5);
+const MAX_TTL: Duration = Duration::from_secs(24 * 3_600);
 
 /// Most pathways, and most clones, that are taken.
 const MAX_PATHWAYS: usize = 64;
@@ -77,8 +79,11 @@ struct Body {
     ttl: Option<f64>,
     #[serde(rename = "RELOAD-URI")]
     reload_uri: Option<String>,
-    #[serde(rename = "PATHWAY-PRIORITY", alias = "SERVICE-LOCATION-PRIORITY", default)]
-    priority: Vec<String>,
+    #[serde(rename = "PATHWAY-PRIORITY")]
+    priority: Option<Vec<String>>,
+    /// What the first drafts for DASH called it.
+    #[serde(rename = "SERVICE-LOCATION-PRIORITY")]
+    location_priority: Option<Vec<String>>,
     /// Read one by one: a clone that makes no sense leaves the others.
     #[serde(rename = "PATHWAY-CLONES", default)]
     clones: Vec<serde_json::Value>,
@@ -91,11 +96,15 @@ impl SteeringManifest {
         if body.version != 1 {
             return Err(SteeringError::Version(body.version));
         }
-        let ttl = body.ttl.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let ttl = body.ttl.map_or(DEFAULT_TTL, |seconds| {
+            // Negative ones are none; what is too much for a duration is the longest.
+            Duration::try_from_secs_f64(seconds.clamp(0.0, MAX_TTL.as_secs_f64())).unwrap_or(DEFAULT_TTL)
+        });
+        let priority = body.priority.or(body.location_priority).unwrap_or_default();
         Ok(Self {
-            ttl: ttl.unwrap_or(DEFAULT_TTL).max(MIN_TTL),
-            reload_url: body.reload_uri.and_then(|uri| base.join(&uri).ok()),
-            priority: body.priority.into_iter().take(MAX_PATHWAYS).collect(),
+            ttl: Self::wait(ttl),
+            reload_url: body.reload_uri.and_then(|uri| base.join(&uri).ok()).filter(is_http),
+            priority: priority.into_iter().take(MAX_PATHWAYS).collect(),
             clones: body
                 .clones
                 .into_iter()
@@ -105,29 +114,35 @@ impl SteeringManifest {
         })
     }
 
-    /// The address to load it from next time. The server is told the pathway in use, and the
-    /// throughput in bits a second where it is known.
-    pub fn request_url(url: &Url, pathway: &str, throughput: Option<u64>) -> Url {
-        let mut url = url.clone();
-        // A `data:` URL is the manifest itself.
-        if !url.cannot_be_a_base() {
-            let mut query = url.query_pairs_mut();
-            query.append_pair("_HLS_pathway", pathway);
-            if let Some(throughput) = throughput {
-                query.append_pair("_HLS_throughput", &throughput.to_string());
-            }
-        }
-        url
+    /// How long to wait where a server asks for `wait`.
+    pub fn wait(wait: Duration) -> Duration {
+        wait.clamp(MIN_TTL, MAX_TTL)
     }
 
-    /// The first pathway of the list that `presentation` has and that is not in `penalised`.
-    pub fn best_pathway<'a>(
-        &'a self,
-        presentation: &Presentation,
-        penalised: impl Fn(&str) -> bool,
-    ) -> Option<&'a str> {
-        let has = |pathway: &str| presentation.variants.iter().any(|v| v.pathway() == pathway);
-        self.priority.iter().map(String::as_str).find(|pathway| has(pathway) && !penalised(pathway))
+    /// The address to load it from next time. The server is told the pathway in use, and the
+    /// throughput in bits a second where it is known.
+    pub fn request_url(url: &Url, format: Format, pathway: &str, throughput: Option<u64>) -> Url {
+        let mut url = url.clone();
+        // A `data:` URL is the manifest itself.
+        if url.cannot_be_a_base() {
+            return url;
+        }
+        let (names, pathway) = match format {
+            Format::Hls => (["_HLS_pathway", "_HLS_throughput"], pathway.to_owned()),
+            Format::Dash => (["_DASH_pathway", "_DASH_throughput"], format!("\"{pathway}\"")),
+        };
+        // What the server has from us already, and put into RELOAD-URI.
+        let known = |pair: &&str| !names.iter().any(|name| pair.split('=').next() == Some(name));
+        let others: Option<Vec<&str>> = url.query().map(|query| query.split('&').filter(known).collect());
+        let others = others.filter(|others| !others.is_empty()).map(|others| others.join("&"));
+        url.set_query(others.as_deref());
+        let mut query = url.query_pairs_mut();
+        query.append_pair(names[0], &pathway);
+        if let Some(throughput) = throughput {
+            query.append_pair(names[1], &throughput.to_string());
+        }
+        drop(query);
+        url
     }
 
     /// Adds the pathways that are clones to `presentation`; one that is there is left as it is.
@@ -140,8 +155,10 @@ impl SteeringManifest {
 
 impl PathwayClone {
     fn add_to(&self, presentation: &mut Presentation) {
+        // Addresses in DASH are not those of the variants, which only name them.
+        let is_possible = presentation.format == Format::Hls;
         let exists = |variant: &Variant| variant.pathway() == self.id;
-        let room = presentation.variants.len() + presentation.renditions.len() < MAX_CLONED;
+        let room = is_possible && presentation.variants.len() + presentation.renditions.len() < MAX_CLONED;
         if presentation.variants.iter().any(exists) || !room {
             return;
         }
@@ -195,12 +212,12 @@ impl PathwayClone {
 
     fn url(&self, base: &Url, stable_id: Option<&str>, uris: &BTreeMap<String, String>) -> Option<Url> {
         let own = stable_id.and_then(|id| uris.get(id)).and_then(|uri| base.join(uri).ok());
-        if let Some(own) = own {
+        if let Some(own) = own.filter(is_http) {
             return Some(own);
         }
         let mut url = base.clone();
         if let Some(host) = &self.replacement.host {
-            url.set_host(Some(host)).ok()?;
+            set_host(&mut url, host)?;
         }
         let params = &self.replacement.params;
         if !params.is_empty() {
@@ -210,6 +227,23 @@ impl PathwayClone {
         }
         Some(url)
     }
+}
+
+/// Puts a host, and perhaps a port, in the place of the one that is there.
+fn set_host(url: &mut Url, host: &str) -> Option<()> {
+    if host.contains(['/', '?', '#', '@', '\\']) {
+        return None;
+    }
+    let port = host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse::<u16>().ok()?)));
+    match port {
+        Some((name, port)) => url.set_host(Some(name)).ok().and_then(|()| url.set_port(Some(port)).ok()),
+        None => url.set_host(Some(host)).ok(),
+    }
+}
+
+/// A server may send players to other servers, but not to their own files.
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
 }
 
 #[cfg(test)]
@@ -245,6 +279,21 @@ mod tests {
 
         let minimal = SteeringManifest::parse(&base(), br#"{"VERSION":1}"#).expect("a manifest");
         assert_eq!((minimal.ttl, minimal.priority.len()), (DEFAULT_TTL, 0));
+        let ttl = |text: &str| {
+            let body = format!(r#"{{"VERSION":1,"TTL":{text},"RELOAD-URI":"file:///etc/passwd"}}"#);
+            let manifest = SteeringManifest::parse(&base(), body.as_bytes()).expect("a manifest");
+            assert_eq!(manifest.reload_url, None);
+            manifest.ttl
+        };
+        assert_eq!(["-1", "1e12", "20"].map(ttl), [MIN_TTL, MAX_TTL, Duration::from_secs(20)]);
+        let of = |lists: &str| {
+            let body = format!(r#"{{"VERSION":1,{lists}}}"#);
+            SteeringManifest::parse(&base(), body.as_bytes()).map(|manifest| manifest.priority.concat()).ok()
+        };
+        let both = r#""SERVICE-LOCATION-PRIORITY":["A"],"PATHWAY-PRIORITY":["B"]"#;
+        assert_eq!(of(both).as_deref(), Some("B"));
+        assert_eq!(of(r#""SERVICE-LOCATION-PRIORITY":["A"]"#).as_deref(), Some("A"));
+        assert_eq!(of(r#""PATHWAY-PRIORITY":"A""#), None);
         let error =
             |body: &str| SteeringManifest::parse(&base(), body.as_bytes()).expect_err("an error").to_string();
         assert!(error(r#"{"VERSION":2}"#).contains("version 2"));
@@ -254,13 +303,19 @@ mod tests {
 
     #[test]
     fn the_server_is_told_where_we_are() {
-        let url = SteeringManifest::request_url(&base(), "CDN A", Some(5_000_000));
+        let url = SteeringManifest::request_url(&base(), Format::Hls, "CDN A", Some(5_000_000));
         assert_eq!(
             url.as_str(),
             "https://steer.example/a/steer.json?x=1&_HLS_pathway=CDN+A&_HLS_throughput=5000000"
         );
+        // What a server repeats is said once.
+        let url = SteeringManifest::request_url(&url, Format::Hls, "B", None);
+        assert_eq!(url.as_str(), "https://steer.example/a/steer.json?x=1&_HLS_pathway=B");
+        let url = Url::parse("https://s/").expect("a URL");
+        let url = SteeringManifest::request_url(&url, Format::Dash, "B", Some(1));
+        assert_eq!(url.as_str(), "https://s/?_DASH_pathway=%22B%22&_DASH_throughput=1");
         let data = Url::parse("data:application/json,{}").expect("a URL");
-        assert_eq!(SteeringManifest::request_url(&data, "A", None), data);
+        assert_eq!(SteeringManifest::request_url(&data, Format::Hls, "A", None), data);
     }
 
     #[test]
@@ -271,7 +326,6 @@ mod tests {
             "URI-REPLACEMENT":{"HOST":"c.example","PARAMS":{"t":"9","u":"a b"},
             "PER-VARIANT-URIS":{"v":"https://v.example/1"},"PER-RENDITION-URIS":{"r":"https://r.example/e"}}}]}"#;
         let manifest = SteeringManifest::parse(&base(), body).expect("a manifest");
-        assert_eq!(manifest.best_pathway(&presentation, |_| false), Some("A"));
         manifest.add_clones(&mut presentation);
         // A second time changes nothing.
         manifest.add_clones(&mut presentation);
@@ -283,8 +337,27 @@ mod tests {
             .filter_map(|r| r.url.as_ref().map(Url::as_str))
             .collect();
         assert_eq!(audio, ["https://r.example/e"]);
-        assert_eq!(manifest.best_pathway(&presentation, |_| false), Some("C"));
-        assert_eq!(manifest.best_pathway(&presentation, |pathway| pathway == "C"), Some("A"));
-        assert_eq!(manifest.best_pathway(&presentation, |_| true), None);
+    }
+
+    #[test]
+    fn a_clone_goes_to_web_servers_only() {
+        let clone = |replacement: &str| {
+            let mut presentation = presentation();
+            let body = format!(
+                r#"{{"VERSION":1,"PATHWAY-CLONES":[{{"BASE-ID":"A","ID":"C","URI-REPLACEMENT":{replacement}}}]}}"#
+            );
+            SteeringManifest::parse(&base(), body.as_bytes())
+                .expect("a manifest")
+                .add_clones(&mut presentation);
+            presentation.variants.get(3).map(|variant| variant.url.to_string())
+        };
+        let to_files = clone(r#"{"PER-VARIANT-URIS":{"v":"file:///etc/passwd"}}"#);
+        assert_eq!(to_files.as_deref(), Some("https://a.example/1.m3u8?t=0"));
+        let with_port = clone(r#"{"HOST":"[::1]:8080"}"#);
+        assert_eq!(with_port.as_deref(), Some("https://[::1]:8080/1.m3u8?t=0"));
+        assert_eq!(
+            ["a b", "file:///etc/", "x@y", ""].map(|host| clone(&format!(r#"{{"HOST":"{host}"}}"#))),
+            [const { None }; 4]
+        );
     }
 }

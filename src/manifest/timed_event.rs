@@ -26,8 +26,6 @@ pub struct TimedEvent {
 pub struct InbandEvents {
     /// Scheme and value of each; no value stands for all.
     pub schemes: Vec<(String, Option<String>)>,
-    /// Time of the media minus that of the manifest, in nanoseconds.
-    pub media_offset: i64,
 }
 
 impl InbandEvents {

@@ -9,6 +9,7 @@ mod position;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use parts::MAX_PARTS;
 use parts::PartLine;
 pub use placed::{Piece, PlacedSegment};
 
@@ -55,6 +56,8 @@ pub struct Timeline {
     /// Where the next new segment goes.
     end: Duration,
     numbering: Numbering,
+    /// The time at zero on the manifest's own timeline, in nanoseconds, where it has one.
+    zero: Option<i64>,
     ended: bool,
     /// The last load without its segments.
     latest: MediaPlaylist,
@@ -82,9 +85,17 @@ impl Timeline {
     /// A timeline for another playlist of the same presentation (a variant to switch to, an audio
     /// rendition) with the same origin as this one.
     ///
-    /// Wall clock tells best where it belongs; without it, equal media sequence numbers are taken
-    /// to be the same moment, as packagers make them. What has ended begins where this one does.
-    pub fn beside(&self, playlist: MediaPlaylist) -> Self {
+    /// The manifest's own timeline tells where it belongs, or else wall clock; without these, equal media sequence
+    /// numbers are taken to be the same moment, as packagers make them. What has ended begins where this one does.
+    pub fn beside(&self, mut playlist: MediaPlaylist) -> Self {
+        if let Some((zero, first)) = self.zero.zip(playlist.first_time) {
+            let place = first.saturating_sub(zero);
+            if place < 0 {
+                leave_out(&mut playlist, place.unsigned_abs());
+            }
+            let place = Duration::from_nanos(place.try_into().unwrap_or(0));
+            return Self::starting_at(place, self.numbering, playlist);
+        }
         let place = match (self.segments.front(), playlist.segments.first()) {
             (Some(ours), Some(first)) if self.numbering == Numbering::Sequence => {
                 self.by_wall_clock(first).unwrap_or_else(|| match self.by_sequence(first.sequence) {
@@ -99,7 +110,7 @@ impl Timeline {
             (Some(ours), _) => ours.start,
             (None, _) => self.end,
         };
-        Self::starting_at(place, self.numbering, playlist)
+        Self { zero: self.zero, ..Self::starting_at(place, self.numbering, playlist) }
     }
 
     fn starting_at(start: Duration, numbering: Numbering, mut playlist: MediaPlaylist) -> Self {
@@ -108,6 +119,7 @@ impl Timeline {
             segments: VecDeque::with_capacity(segments.len()),
             end: start,
             numbering,
+            zero: playlist.first_time.map(|first| before(first, start)),
             ended: playlist.ended,
             parts: parts::are_played(&playlist).then(PartLine::default),
             latest: playlist,
@@ -158,6 +170,7 @@ impl Timeline {
         }
         if self.contradicts(&playlist) || (last_sequence < oldest && !self.is_old_copy(&playlist)) {
             self.ended = false;
+            self.zero = None;
             self.segments.clear();
             self.extend(playlist, i64::MIN);
             return Ok(Change::Restarted);
@@ -278,9 +291,11 @@ impl Timeline {
         Edge::new(self.segments.back().map_or(self.latest.media_sequence, next), self.latest.open.as_ref())
     }
 
-    /// End of the last part, or of the last segment where there are none beyond it.
+    /// End of the last part, or of the last segment where there are none beyond it; within the segment that is still
+    /// being made, as far as it had got when the playlist was made.
     pub fn live_edge(&self) -> Duration {
-        self.open().map_or(self.end, |(start, open)| start.saturating_add(open.duration()))
+        let listed = || self.end.saturating_sub(self.left());
+        self.open().map_or_else(listed, |(start, open)| start.saturating_add(open.duration()))
     }
 
     /// How long to wait before the next load, where `changed` tells whether the last one brought
@@ -300,6 +315,11 @@ impl Timeline {
     /// sign them anew with each load. Durations stay, or else the timeline would shift.
     fn extend(&mut self, mut playlist: MediaPlaylist, newest: i64) -> Change {
         let segments = std::mem::take(&mut playlist.segments);
+        if let Some(first) = playlist.first_time.filter(|_| self.segments.is_empty()) {
+            // What was empty so far begins where the manifest says.
+            self.end = self.end.max(self.position_of_time(first).unwrap_or_default());
+            self.zero.get_or_insert(before(first, self.end));
+        }
         self.ended |= playlist.ended;
         self.latest = playlist;
         let mut appended = 0;
@@ -390,6 +410,24 @@ impl Timeline {
         };
         mean.saturating_mul(count.try_into().unwrap_or(u32::MAX))
     }
+}
+
+/// The time so long before `time`, in nanoseconds.
+fn before(time: i64, by: Duration) -> i64 {
+    time.saturating_sub(by.as_nanos().try_into().unwrap_or(i64::MAX))
+}
+
+/// Leaves out so many nanoseconds at the beginning.
+fn leave_out(playlist: &mut MediaPlaylist, nanos: u64) {
+    playlist.first_time = playlist.first_time.map(|first| first.saturating_add_unsigned(nanos));
+    let mut left = Duration::from_nanos(nanos);
+    playlist.segments.retain_mut(|segment| {
+        let cut = left.min(segment.duration);
+        left -= cut;
+        segment.duration -= cut;
+        // What is empty and was so before is no matter of the cut.
+        cut.is_zero() || !segment.duration.is_zero()
+    });
 }
 
 #[cfg(test)]

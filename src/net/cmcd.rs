@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::rate::Rate;
+
 /// Share of the bytes of segments that came from peers, in percent: a key of our own, so with a prefix.
 pub const PEER_EFFICIENCY: &str = "org.p2phls-pe";
 
@@ -80,6 +82,8 @@ pub struct Status {
     /// None: not known yet (`st`).
     pub live: Option<bool>,
     pub position: Duration,
+    /// How fast playback goes when it does.
+    pub rate: Rate,
     /// None: nothing has been shown yet.
     pub playing: Option<bool>,
     /// Measured over HTTP, in bits a second; 0 is unknown (`mtp`).
@@ -162,7 +166,11 @@ impl Session {
         keys.flag(Place::Status, "bs", starved);
         keys.text(Place::Session, "cid", &self.content_id);
         keys.number(Place::Object, "d", object.duration.map(milliseconds));
-        keys.number(Place::Request, "dl", ahead(object.start).map(hundreds));
+        keys.number(
+            Place::Request,
+            "dl",
+            ahead(object.start).map(|media| hundreds(status.rate.time_of(media))),
+        );
         keys.number(
             Place::Request,
             "mtp",
@@ -171,8 +179,10 @@ impl Session {
         let percent = (status.peer_efficiency.clamp(0.0, 1.0) * 100.0).round() as u64;
         keys.number(Place::Status, PEER_EFFICIENCY, Some(percent));
         keys.token(Place::Object, "ot", Some(object.kind.token()));
-        // Where playback stands still it plays at no speed; otherwise at the usual one, which is not told.
-        keys.number(Place::Session, "pr", (status.playing == Some(false)).then_some(0));
+        // Where playback stands still it goes at no speed; the usual one is not told.
+        let speed = if status.playing == Some(false) { 0.0 } else { status.rate.get() };
+        let speed = Some(format!("{}", (speed * 100.0).round() / 100.0)).filter(|_| speed != 1.0);
+        keys.token(Place::Session, "pr", speed.as_deref());
         keys.token(Place::Session, "sf", status.format);
         keys.text(Place::Session, "sid", &self.session_id);
         keys.token(Place::Session, "st", status.live.map(|live| if live { "l" } else { "v" }));
@@ -274,6 +284,7 @@ mod tests {
             format: Some("h"),
             live: Some(true),
             position: Duration::from_secs(10),
+            rate: Rate::NORMAL,
             playing: Some(true),
             throughput: 5_010_000,
             top_bitrate: 8_000_000,
@@ -313,6 +324,21 @@ mod tests {
         let key = session.keys(&Object { kind: Kind::Key, ..Object::default() }).headers();
         assert_eq!(key[0], "ot=k");
         assert!(key[1].is_empty() && key[2].contains("pr=0"), "{key:?}");
+    }
+
+    #[test]
+    fn deadlines_go_by_the_rate_of_playback() {
+        let session = session();
+        for (rate, deadline, told) in
+            [(1.0, "dl=8000", None), (1.5, "dl=5300", Some("pr=1.5")), (2.0, "dl=4000", Some("pr=2"))]
+        {
+            let status = session.state().status;
+            session.set_status(Status { rate: Rate::new(rate).expect("a good rate"), ..status });
+            let headers = session.keys(&segment()).headers();
+            assert!(headers[1].contains(deadline), "{headers:?}");
+            let pr = headers[2].split(',').find(|key| key.starts_with("pr="));
+            assert_eq!(pr, told, "{headers:?}");
+        }
     }
 
     #[test]

@@ -1,60 +1,60 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! HTTP requests: playlists whole, segments as they arrive.
+//! HTTP requests: playlists whole, segments as they arrive. Files of this machine come the same way, where the user
+//! has named one and nothing but files has named more.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `body` | what a request brings |
+//! | `file` | files of this machine |
+//! | `credentials`, `cookies` | who gets which of the user's headers and cookies |
+//! | `hosts` | how many requests there are to one host at once |
+//! | `error` | what can go wrong |
+
+mod body;
+mod cookies;
+mod credentials;
+mod error;
+mod file;
+mod hosts;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_RANGE, DATE, HeaderMap, HeaderName, HeaderValue, RANGE};
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::header::{ACCEPT_ENCODING, AGE, CONTENT_RANGE, DATE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::{Client, Method, Response, StatusCode, Version};
 use url::Url;
 
 use super::cmcd;
-use super::tls::TlsError;
-
-/// Why a request failed, in words for the user.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum HttpError {
-    #[error("{url}: the server answered {status}{}", advice(*.status))]
-    Status { url: String, status: u16 },
-    #[error("{url}: {reason}")]
-    Connection { url: String, reason: String },
-    #[error("{url}: nothing came for {} s", .waited.as_secs_f32())]
-    TimedOut { url: String, waited: Duration },
-    #[error("{url}: larger than {limit} bytes")]
-    TooLarge { url: String, limit: usize },
-    #[error("{url}: the server sent another byte range than asked for")]
-    WrongRange { url: String },
-    #[error("{url}: the server answered 416{}", advice(416))]
-    NoMore {
-        url: String,
-        /// Size of the resource, if the server says it.
-        total: Option<u64>,
-    },
-    #[error("{url}: the server ignores byte ranges, and this stream cannot be played without them")]
-    NoRanges { url: String },
-}
-
-/// What a client cannot be made with.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    #[error("extra-headers: {0:?} is not a valid header")]
-    Header(String),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error("HTTP cannot be set up: {0}")]
-    Setup(String),
-}
+use super::proxy::Proxies;
+pub use body::Body;
+use body::Source;
+use cookies::Cookies;
+use credentials::{Credentials, UserHeaders};
+pub use error::{ClientError, HttpError};
+use error::{describe, failure};
+use file::LocalFile;
+use hosts::Hosts;
 
 /// HTTP/2 connections in use are probed this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// What is redirected more often leads nowhere.
+const MAX_REDIRECTS: usize = 10;
+
 /// What each request is made with.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
+    /// What the user has named: `file:`, or where credentials and cookies belong.
+    pub home: Url,
     pub user_agent: String,
+    /// Of these, Authorization and Cookie go to `home` only.
     pub extra_headers: Vec<(String, String)>,
+    /// The user's own, as Set-Cookie has them.
+    pub cookies: Vec<String>,
+    pub proxies: Proxies,
     /// How long a connection may take to come about, and how long a response may be silent.
     pub timeout: Duration,
     /// What servers are told of the player with each request; None: nothing.
@@ -98,43 +98,54 @@ pub struct HttpClient {
     timeout: Duration,
     cmcd: Option<Arc<cmcd::Session>>,
     object: cmcd::Object,
-}
-
-/// A response whose body is still to come.
-#[derive(Debug)]
-pub struct Body {
-    response: Response,
-    timeout: Duration,
-    /// Offset in the resource of the first byte that comes.
-    pub offset: u64,
-    /// Size of the whole resource, if the server says it.
-    pub total: Option<u64>,
+    credentials: Arc<Credentials>,
+    proxies: Proxies,
+    hosts: Arc<Hosts>,
+    /// Files may be read: none but the user and files of the user's have named any.
+    files: Arc<AtomicBool>,
 }
 
 impl HttpClient {
     pub fn new(config: HttpConfig, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in config.extra_headers {
-            let bad = || ClientError::Header(name.clone());
-            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-            headers.append(header, HeaderValue::from_str(&value).map_err(|_| bad())?);
-        }
+        let files = config.home.scheme() == "file";
+        let headers = UserHeaders::new(config.extra_headers, config.home.clone())?;
+        let own = config.cookies.iter().chain(&headers.cookies).map(String::as_str);
+        let cookies = Cookies::new(own, &config.home)?;
         let agent = HeaderValue::from_str(&config.user_agent)
             .map_err(|_| ClientError::Header(format!("user-agent: {}", config.user_agent)))?;
         let mut tls = tls;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let client = Client::builder()
+        let mut client = Client::builder()
             .user_agent(agent)
-            .default_headers(headers)
+            .default_headers(headers.common)
+            .cookie_provider(Arc::new(cookies))
             .connect_timeout(config.timeout)
             // Else a connection that has died unnoticed is used again.
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(config.timeout)
-            .redirect(reqwest::redirect::Policy::limited(10))
-            .tls_backend_preconfigured(tls)
-            .build()
-            .map_err(|error| ClientError::Setup(describe(&error)))?;
-        Ok(Self { client, timeout: config.timeout, cmcd: config.cmcd, object: cmcd::Object::default() })
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(tls);
+        let setup = |error: reqwest::Error| ClientError::Setup(describe(&error));
+        if let Some(proxy) = config.proxies.own() {
+            client = client.proxy(reqwest::Proxy::all(proxy.as_str()).map_err(setup)?);
+        }
+        Ok(Self {
+            client: client.build().map_err(setup)?,
+            timeout: config.timeout,
+            cmcd: config.cmcd,
+            object: cmcd::Object::default(),
+            credentials: Arc::new(headers.credentials),
+            proxies: config.proxies,
+            hosts: Arc::default(),
+            files: Arc::new(AtomicBool::new(files)),
+        })
+    }
+
+    /// From now on no file is read: something that can name files came from elsewhere.
+    pub fn leave_files(&self) {
+        if self.files.swap(false, Ordering::Relaxed) {
+            log::info!(target: "p2phls-net", "a manifest came over HTTP: no file is read any more");
+        }
     }
 
     /// The same client, which lets servers take at least so long to answer.
@@ -160,9 +171,8 @@ impl HttpClient {
         let compressed = part == Part::default();
         let method = if head_only { Method::HEAD } else { Method::GET };
         let mut body = self.ask(method, url, part, compressed).await?;
-        let header = |name| Some(body.response.headers().get(name)?.to_str().ok()?.to_owned());
-        let date: Option<String> = header(DATE);
-        let age = header(AGE).and_then(|age| age.trim().parse().ok()).map(Duration::from_secs);
+        let date = body.header(DATE).map(str::to_owned);
+        let age = body.header(AGE).and_then(|age| age.trim().parse().ok()).map(Duration::from_secs);
         if body.offset != part.offset {
             return Err(HttpError::NoRanges { url: url.to_string() });
         }
@@ -180,7 +190,7 @@ impl HttpClient {
         if part.length.is_some() && whole.len() < wanted {
             return Err(HttpError::WrongRange { url: url.to_string() });
         }
-        Ok(Fetched { url: self.told_in(body.response.url()), body: whole.freeze(), date, age })
+        Ok(Fetched { url: self.told_in(body.url()), body: whole.freeze(), date, age })
     }
 
     /// Asks for a part of a resource and waits for the head of the response.
@@ -197,31 +207,18 @@ impl HttpClient {
     }
 
     async fn ask(&self, method: Method, url: &Url, part: Part, compressed: bool) -> Result<Body, HttpError> {
-        let keys = self.cmcd.as_ref().map(|session| (session.mode, session.keys(&self.object)));
-        let mut request = match &keys {
-            Some((cmcd::Mode::Query, keys)) => self.client.request(method, keys.in_query(url)),
-            _ => self.client.request(method, url.clone()),
-        };
-        if let Some((cmcd::Mode::Headers, keys)) = &keys {
-            for (name, value) in cmcd::HEADERS.into_iter().zip(keys.headers()).filter(|(_, v)| !v.is_empty())
-            {
-                request = request.header(name, value);
-            }
+        if url.scheme() == "file" {
+            return self.read(url, part).await;
+        }
+        // Its own wait, which says nothing of the server.
+        let place = self.hosts.place(url).await;
+        let sent = tokio::time::timeout(self.timeout, self.send(method, url, part, compressed)).await;
+        let response =
+            sent.map_err(|_| HttpError::TimedOut { url: url.to_string(), waited: self.timeout })??;
+        if response.version() == Version::HTTP_2 && response.url().origin() == url.origin() {
+            place.multiplexes();
         }
         let ranged = part != Part::default();
-        if ranged {
-            let last = part.length.map(|length| part.offset.saturating_add(length).saturating_sub(1));
-            let last = last.map(|last| last.to_string()).unwrap_or_default();
-            request = request.header(RANGE, format!("bytes={}-{last}", part.offset));
-        }
-        if !compressed {
-            // Offsets and sizes are of the bytes themselves.
-            request = request.header(ACCEPT_ENCODING, "identity");
-        }
-        let sent = tokio::time::timeout(self.timeout, request.send()).await;
-        let response = sent
-            .map_err(|_| HttpError::TimedOut { url: url.to_string(), waited: self.timeout })?
-            .map_err(|error| failure(url, &error, self.timeout))?;
         let status = response.status();
         let (offset, total) = match status {
             StatusCode::PARTIAL_CONTENT if ranged => {
@@ -243,22 +240,96 @@ impl HttpClient {
             status => {
                 // Where redirects led to says more than where they began.
                 let url = self.told_in(response.url()).to_string();
-                return Err(HttpError::Status { url, status: status.as_u16() });
+                let wait = response
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|wait| wait.to_str().ok()?.trim().parse().ok());
+                let retry_after = wait.map(Duration::from_secs);
+                return Err(HttpError::Status { url, status: status.as_u16(), retry_after });
             }
         };
-        Ok(Body { response, timeout: self.timeout, offset, total })
+        Ok(Body {
+            source: Source::Response(response),
+            _place: Some(place),
+            timeout: self.timeout,
+            offset,
+            total,
+        })
+    }
+
+    /// Sends a request, and again to where it is redirected. Not left to `reqwest`, which then forgets the login of a
+    /// proxy.
+    async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        part: Part,
+        compressed: bool,
+    ) -> Result<Response, HttpError> {
+        let keys = self.cmcd.as_ref().map(|session| (session.mode, session.keys(&self.object)));
+        let mut to = match &keys {
+            Some((cmcd::Mode::Query, keys)) => keys.in_query(url),
+            _ => url.clone(),
+        };
+        for _ in 0..=MAX_REDIRECTS {
+            let mut request = self.client.request(method.clone(), to.clone());
+            if let Some((cmcd::Mode::Headers, keys)) = &keys {
+                let headers = cmcd::HEADERS.into_iter().zip(keys.headers());
+                for (name, value) in headers.filter(|(_, value)| !value.is_empty()) {
+                    request = request.header(name, value);
+                }
+            }
+            if let Some(credentials) = self.credentials.of(url, &to) {
+                request = request.headers(credentials.clone());
+            }
+            if part != Part::default() {
+                let last = part.length.map(|length| part.offset.saturating_add(length).saturating_sub(1));
+                let last = last.map(|last| last.to_string()).unwrap_or_default();
+                request = request.header(RANGE, format!("bytes={}-{last}", part.offset));
+            }
+            if !compressed {
+                // Offsets and sizes are of the bytes themselves.
+                request = request.header(ACCEPT_ENCODING, "identity");
+            }
+            let sent = request.send().await;
+            let response =
+                sent.map_err(|error| failure(&to, &error, self.timeout, self.proxies.to(&to).as_ref()))?;
+            let Some(next) = redirection(&response) else { return Ok(response) };
+            if !matches!(next.scheme(), "http" | "https") {
+                let reason = format!("it leads to {}:, which is not asked for there", next.scheme());
+                return Err(HttpError::Connection { url: self.told_in(&to).to_string(), reason });
+            }
+            to = next;
+        }
+        let reason = "too many redirects".to_owned();
+        Err(HttpError::Connection { url: self.told_in(&to).to_string(), reason })
+    }
+
+    /// Opens a file of this machine.
+    async fn read(&self, url: &Url, part: Part) -> Result<Body, HttpError> {
+        if !self.files.load(Ordering::Relaxed) {
+            return Err(HttpError::FileNamedByOthers { url: url.to_string() });
+        }
+        let opened = tokio::time::timeout(self.timeout, LocalFile::open(url, part)).await;
+        let file =
+            opened.map_err(|_| HttpError::TimedOut { url: url.to_string(), waited: self.timeout })??;
+        let total = Some(file.total);
+        Ok(Body {
+            source: Source::File(file),
+            _place: None,
+            timeout: self.timeout,
+            offset: part.offset,
+            total,
+        })
     }
 }
 
-impl Body {
-    /// The next bytes, None at the end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
-        let url = cmcd::without_query(self.response.url());
-        match tokio::time::timeout(self.timeout, self.response.chunk()).await {
-            Ok(chunk) => chunk.map_err(|error| failure(&url, &error, self.timeout)),
-            Err(_) => Err(HttpError::TimedOut { url: url.to_string(), waited: self.timeout }),
-        }
-    }
+/// Where a response sends us on to (RFC 9110, section 15.4).
+fn redirection(response: &Response) -> Option<Url> {
+    let location = response.headers().get(LOCATION)?;
+    let location = std::str::from_utf8(location.as_bytes()).ok()?;
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+        .then(|| response.url().join(location).ok())?
 }
 
 /// Reads `bytes FIRST-LAST/TOTAL` (RFC 9110, section 14.4).
@@ -272,61 +343,6 @@ fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
 fn parse_unsatisfied_range(value: &str) -> Option<u64> {
     let total = value.trim().strip_prefix("bytes")?.trim_start().strip_prefix("*/")?;
     total.trim().parse().ok()
-}
-
-/// What the user can do about it.
-fn advice(status: u16) -> &'static str {
-    match status {
-        401 => ": it asks for a login; extra-headers can carry one (Authorization)",
-        403 => {
-            ": it refuses; is the address out of date, or does it want certain extra-headers or a user-agent?"
-        }
-        404 | 410 => ": there is nothing at this address (any more)",
-        416 => ": the resource ends before the bytes asked for",
-        429 => ": it has had too many requests",
-        500.. => ": the server is in trouble; try again later",
-        _ => "",
-    }
-}
-
-fn failure(url: &Url, error: &reqwest::Error, timeout: Duration) -> HttpError {
-    let url = &cmcd::without_query(error.url().unwrap_or(url));
-    match error.is_timeout() {
-        true => HttpError::TimedOut { url: url.to_string(), waited: timeout },
-        false => HttpError::Connection { url: url.to_string(), reason: explain(url, error) },
-    }
-}
-
-/// Says in the user's words what the network, the resolver or TLS say in theirs.
-fn explain(url: &Url, error: &reqwest::Error) -> String {
-    let cause = describe(error);
-    let host = url.host_str().unwrap_or_default();
-    if error.is_body() || error.is_decode() {
-        return format!("the response broke off: {cause}");
-    }
-    if !error.is_connect() {
-        return cause;
-    }
-    if cause.contains("invalid peer certificate") {
-        return format!(
-            "the certificate of {host} is not trusted ({cause}); ssl-ca-file adds an authority, \
-             ssl-strict=false takes any certificate"
-        );
-    }
-    if cause.contains("lookup") {
-        return format!("the host {host} cannot be found ({cause})");
-    }
-    let port = url.port_or_known_default().unwrap_or_default();
-    format!("no connection to {host}, port {port}: {cause}")
-}
-
-/// The innermost cause says what happened; the outer ones only where.
-fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -9,5 +9,6 @@
 pub mod cmcd;
 pub mod data_channel;
 pub mod http;
+pub mod proxy;
 pub mod tls;
 pub mod tracker_client;

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::proxy::{Proxies, ProxyError};
 use crate::swarm::ids::{InfoHash, OfferId, PeerId};
 use crate::swarm::tracker_messages::Extras;
 
@@ -50,6 +51,7 @@ pub struct TrackerConfig {
     pub user_agent: String,
     /// How wss trackers are checked; by the system's certificate authorities when None.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub proxies: Proxies,
 }
 
 /// What the tracker, or the line to it, has to say.
@@ -90,6 +92,8 @@ pub enum TrackerError {
     Url,
     #[error("tracker did not accept the connection in time")]
     ConnectTimeout,
+    #[error("no tracker by way of a proxy: {0}")]
+    Proxy(#[from] ProxyError),
     #[error("tracker refused the WebSocket with HTTP status {0}")]
     Refused(u16),
     #[error("TLS with the tracker failed: {0}")]

@@ -59,9 +59,9 @@ const GROWTH: f64 = 2.0;
 /// How much larger each wave of a large swarm is than all before it.
 const WAVE: f64 = 3.0;
 
-/// Viewers up to which no more are needed where there is no time for waves to step in: a segment that nobody is
-/// elected for is lost to such a swarm then, so the share of those must be as small as the share of viewers that
-/// fetch.
+/// Viewers up to which no more are needed where there is no time for waves to step in, and how many there are is a
+/// matter of chance: a segment that nobody is elected for is lost to such a swarm then, so the share of those must be
+/// as small as the share of viewers that fetch.
 const FEW_IN_TIME: f64 = 10.0;
 
 /// How many viewers of a swarm should fetch a segment, if it is to reach all within `time` when a hop takes `hop`, and
@@ -70,7 +70,8 @@ pub fn fetchers(swarm: Option<&Swarm>, time: Duration, hop: Duration, word: Dura
     let viewers = swarm.map_or(0.0, |swarm| swarm.viewers as f64);
     let hops = (time.as_secs_f64() / hop.as_secs_f64().max(1e-3)).min(64.0);
     let enough = FEWEST + (viewers / FEW).max(1.0).log2();
-    let many = if time < 2 * word { 2.0 * (viewers / FEW_IN_TIME).max(1.0).ln() } else { 0.0 };
+    let by_chance = swarm.is_some_and(|swarm| swarm.number.is_none());
+    let many = if by_chance && time < 2 * word { 2.0 * (viewers / FEW_IN_TIME).max(1.0).ln() } else { 0.0 };
     enough.max(many).max(viewers / GROWTH.powf(hops))
 }
 
@@ -279,6 +280,9 @@ mod tests {
             // The chance that there is none, as their number is Poisson's.
             assert!((-fetchers).exp() <= fetchers / viewers as f64, "{fetchers} of {viewers}");
             assert!(fetchers < 0.06 * viewers as f64, "{fetchers} of {viewers}");
+            let numbered = Swarm { number: Some(7), ..swarm };
+            let fetchers = super::fetchers(Some(&numbered), Duration::from_millis(1900), hop, word);
+            assert!(fetchers < 4.0 * FEWEST, "there are never none: {fetchers} of {viewers}");
         }
     }
 

@@ -11,6 +11,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `planning` | which segments are wanted, and a pass of the switcher over them |
+//! | `needs` | when playback needs them |
 //! | `seat` | our place among those who fetch for the swarm |
 //! | `fetches` | HTTP requests: their start, bytes, end and failures |
 //! | `peers` | channels and commands of peers, and the bytes they send |
@@ -29,6 +30,7 @@ mod edge;
 mod fetches;
 mod holding;
 mod memory;
+mod needs;
 mod news;
 mod peers;
 mod planning;
@@ -50,6 +52,7 @@ use std::time::{Duration, Instant};
 
 use litemap::LiteMap;
 
+use crate::rate::Rate;
 use crate::swarm::{Command, PeerId, SegmentId};
 use crate::switcher::DeliveryEstimate;
 
@@ -59,6 +62,7 @@ use edge::LiveEdge;
 pub use fetches::{Confirmation, FetchFailure};
 pub use holding::Placement;
 use holding::{Holding, State};
+use needs::Clock;
 use news::News;
 pub use peers::PeerReport;
 use peers::RemotePeer;
@@ -99,14 +103,6 @@ pub enum Action {
     Drop { peer: PeerKey, reason: &'static str },
 }
 
-/// Playback as last heard.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    position: Duration,
-    at: Instant,
-    playing: bool,
-}
-
 /// What a hop is taken for before one was seen: a few network latencies.
 const UNMEASURED_HOP: Duration = Duration::from_millis(300);
 
@@ -130,6 +126,8 @@ pub struct Viewer {
     /// Where the output began.
     origin: Duration,
     clock: Option<Clock>,
+    /// How fast playback goes when it does.
+    rate: Rate,
     // There are a dozen or two of each: lists, sorted, take half the memory of trees and less time.
     holdings: LiteMap<SegmentId, Holding>,
     peers: LiteMap<PeerKey, RemotePeer>,
@@ -185,6 +183,7 @@ impl Viewer {
             cursor_since: None,
             origin: Duration::ZERO,
             clock: None,
+            rate: Rate::NORMAL,
             holdings: LiteMap::new(),
             peers: LiteMap::new(),
             http: DeliveryEstimate::default(),
@@ -272,9 +271,14 @@ impl Viewer {
         }
     }
 
-    /// Playback is at `position` on the presentation's timeline.
-    pub fn handle_playback(&mut self, now: Instant, position: Duration, playing: bool) {
-        self.clock = Some(Clock { position, at: now, playing });
+    /// Nothing goes out for now, and nothing is wanted until [`Self::handle_seek`]. What is held stays, for others.
+    pub fn handle_rest(&mut self) {
+        (self.cursor, self.cursor_since) = (None, None);
+        let held: Vec<SegmentId> = self.holdings.keys().copied().collect();
+        for id in held {
+            self.cancel_http(id);
+            self.cancel_transfer(id);
+        }
         self.dirty = true;
     }
 

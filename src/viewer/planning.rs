@@ -59,13 +59,14 @@ impl Viewer {
         let from = self.segments.len() - self.ahead().len();
         let Some(first) = self.segments.get(from) else { return from..from };
         let base = self.clock.map_or(first.start, |clock| clock.position.max(first.start));
+        let until = base.saturating_add(self.reach());
         let mut memory = self.config.max_memory - self.config.max_memory / 8;
         let fits = |spec: &&SegmentSpec| {
             let size = self.size_guess(spec);
             // The segment that plays now is wanted however large it is.
             let fits = size <= memory || spec.id == first.id;
             memory = memory.saturating_sub(size);
-            fits && spec.start < base + self.config.buffer
+            fits && spec.start < until
         };
         from..from + self.segments[from..].iter().take_while(fits).count()
     }
@@ -148,17 +149,6 @@ impl Viewer {
         // bytes.
         let spread = spread(self.swarm_size.unwrap_or(0), self.hop.mul_f64(NEWS));
         Policy { margin, reserve, spread }
-    }
-
-    /// Time until playback needs a segment.
-    pub(super) fn slack(&self, now: Instant, spec: &SegmentSpec) -> Duration {
-        let position = match self.clock {
-            Some(clock) if clock.playing => clock.position + now.saturating_duration_since(clock.at),
-            Some(clock) => clock.position,
-            None => self.origin,
-        };
-        let slack = spec.start.saturating_sub(position);
-        if self.stands() && self.cursor == Some(spec.id) { self.slack_at_rest(now, slack) } else { slack }
     }
 
     pub(super) fn size_guess(&self, spec: &SegmentSpec) -> u64 {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::holding::State;
 use super::{Action, PeerKey, Viewer};
-use crate::swarm::{Announcement, Command, Held, SegmentId};
+use crate::swarm::{Announcement, Command, Held, Peer, SegmentId};
 
 /// Announcements are so far apart at least; changes in between are announced together.
 const ANNOUNCE_GAP: Duration = Duration::from_millis(30);
@@ -60,7 +60,17 @@ impl Viewer {
 
     /// Whether this peer can be served beside the others.
     pub(super) fn has_slot(&self, now: Instant, key: PeerKey) -> bool {
-        let others = self.peers.iter().filter(|(k, p)| **k != key && p.state.upload.is_some()).count();
+        self.has_slot_beside(now, key, |peer| peer.upload.is_some())
+    }
+
+    /// The same beside those, too, who are to have the next segment. If latecomers had their places, these would have the
+    /// next one late, and so on: a swarm that has been late once would stay so.
+    fn has_spare_slot(&self, now: Instant, key: PeerKey) -> bool {
+        self.has_slot_beside(now, key, |peer| peer.upload.is_some() || peer.subscriber.is_some())
+    }
+
+    fn has_slot_beside(&self, now: Instant, key: PeerKey, takes: impl Fn(&Peer) -> bool) -> bool {
+        let others = self.peers.iter().filter(|(other, p)| **other != key && takes(&p.state)).count();
         others < self.upload_slots(now)
     }
 
@@ -81,7 +91,7 @@ impl Viewer {
     pub(super) fn answer_request(&mut self, now: Instant, key: PeerKey) {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload()) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
-        let has_slot = self.has_slot(now, key);
+        let has_slot = self.has_spare_slot(now, key);
         let servable = self
             .servable(segment)
             .filter(|(have, total)| has_slot && upload.next < total.unwrap_or(have.saturating_add(1)));

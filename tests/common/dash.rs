@@ -213,6 +213,8 @@ pub enum Listing {
     Number,
     /// By a timeline that grows: the MPD is to be loaded again.
     Timeline,
+    /// The same as a list of addresses.
+    List,
 }
 
 /// A live stream of the one-second segments of `long/` (in fragmented MP4: [`long`]), which come to be
@@ -231,6 +233,8 @@ pub struct Live {
 impl Live {
     /// `window` segments are there at once. The publisher's clock is `skew` seconds ahead of this machine's.
     pub fn new(listing: Listing, window: u64, skew: i64) -> Self {
+        // To make it takes a while, during which it would be on air.
+        long();
         let now = SystemTime::UNIX_EPOCH.elapsed().expect("a clock");
         // To the millisecond, as the MPD says it.
         let start = Duration::from_millis(now.as_millis() as u64) - Duration::from_secs(window);
@@ -262,13 +266,21 @@ impl Live {
             Listing::Number => {
                 format!("<SegmentTemplate {template} startNumber=\"0\" duration=\"1\"/>")
             }
-            Listing::Timeline => {
+            Listing::Timeline | Listing::List => {
                 let first = made - self.window;
                 let left = self.window - 1;
-                format!(
-                    "<SegmentTemplate {template} startNumber=\"{first}\"><SegmentTimeline><S t=\"{first}\" d=\"1\" \
-                     r=\"{left}\"/></SegmentTimeline></SegmentTemplate>"
-                )
+                let timeline =
+                    format!("<SegmentTimeline><S t=\"{first}\" d=\"1\" r=\"{left}\"/></SegmentTimeline>");
+                let address = |number| format!("<SegmentURL media=\"seg{number:03}.m4s\"/>");
+                match self.listing {
+                    Listing::List => format!(
+                        "<SegmentList><Initialization sourceURL=\"init.mp4\"/>{timeline}{}</SegmentList>",
+                        (first..made).map(address).collect::<String>()
+                    ),
+                    _ => format!(
+                        "<SegmentTemplate {template} startNumber=\"{first}\">{timeline}</SegmentTemplate>"
+                    ),
+                }
             }
         };
         let ended = match made == self.count {

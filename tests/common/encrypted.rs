@@ -124,7 +124,8 @@ fn under_aes_256(place: &Path, stream: &str) {
     }
 }
 
-fn openssl(file: &Path, direction: &str, key: &[u8], vector: &str) -> Vec<u8> {
+/// What openssl makes of a file; `direction` is `-e` or `-d`.
+pub fn openssl(file: &Path, direction: &str, key: &[u8], vector: &str) -> Vec<u8> {
     let cipher = format!("-aes-{}-cbc", key.len() * 8);
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let output = Command::new("openssl")

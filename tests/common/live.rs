@@ -39,7 +39,11 @@ impl Live {
 
     /// The playlist as it is now.
     pub fn playlist(&self) -> String {
-        let passed = (self.begin.elapsed().as_secs_f64() / self.seconds) as usize;
+        self.playlist_after((self.begin.elapsed().as_secs_f64() / self.seconds) as usize)
+    }
+
+    /// The playlist when so many segments have been published after the first window.
+    pub fn playlist_after(&self, passed: usize) -> String {
         let end = (self.window + passed).min(self.segments.len());
         let first = end - self.window;
         let mut text = format!("{}#EXT-X-MEDIA-SEQUENCE:{first}\n", self.header);
@@ -60,4 +64,13 @@ pub fn live_origin() -> (Origin, String) {
     origin.set_made("long/live.m3u8", move || live.playlist());
     let url = origin.url("long/live.m3u8");
     (origin, url)
+}
+
+/// Makes a film of [`STREAMS`] in segments of a second live, twenty of them in the playlist, which has the name that this
+/// gives.
+pub fn make_live(origin: &Origin, playlist: &str) -> String {
+    let live = Live::new(&STREAMS.join(playlist), 1.0, 20);
+    let name = playlist.replace("index", "live");
+    origin.set_made(&name, move || live.playlist());
+    name
 }

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Response, Uri};
+
+use super::origin::{ranged, status_only};
 
 /// A directory of streams of so many seconds: `fmp4/`, `rich/` and `ts/` with picture and sound, `video/` and `audio/` apart.
 /// Each file is a part.
@@ -285,10 +287,10 @@ impl Site {
         let there = self.there(stream);
         let (_, open) = Self::window(there);
         match part {
-            part if part / PER_SEGMENT + WITH_PARTS < open => Some(status(404)),
+            part if part / PER_SEGMENT + WITH_PARTS < open => Some(status_only(404)),
             part if part < there => Some(Response::new(Body::from(stream.parts[part].clone()))),
-            part if part > there => Some(status(404)),
-            _ if self.manner.hints == Hints::NotFound => Some(status(404)),
+            part if part > there => Some(status_only(404)),
+            _ if self.manner.hints == Hints::NotFound => Some(status_only(404)),
             _ => None,
         }
     }
@@ -302,7 +304,9 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
     }
     let mut path = uri.path().trim_start_matches('/').split('/');
     let (Some(name), Some(file)) = (path.next(), path.next()) else { return master(&site, uri.path()) };
-    let Some(stream) = site.streams.iter().find(|stream| stream.name == name) else { return status(404) };
+    let Some(stream) = site.streams.iter().find(|stream| stream.name == name) else {
+        return status_only(404);
+    };
     let number = |prefix: &str| -> Option<usize> {
         file.strip_prefix(prefix)?.strip_suffix(stream.extension)?.strip_suffix('.')?.parse().ok()
     };
@@ -327,17 +331,17 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
         let parts = segment * PER_SEGMENT..site.there(stream).min((segment + 1) * PER_SEGMENT);
         let is_whole = parts.len() == PER_SEGMENT;
         if parts.is_empty() || !is_whole && !site.manner.ranges {
-            return status(404);
+            return status_only(404);
         }
         return ranged(stream.parts[parts].concat().into(), &headers);
     }
-    status(404)
+    status_only(404)
 }
 
 /// The multivariant playlist of all streams, each a variant that is richer than the last, but for the sound of all others.
 fn master(site: &Site, path: &str) -> Response<Body> {
     if path != "/all.m3u8" {
-        return status(404);
+        return status_only(404);
     }
     let has_sound = site.streams.iter().any(|stream| stream.name == "audio");
     let (mut text, group) = match has_sound {
@@ -368,7 +372,7 @@ async fn playlist(site: &Site, stream: &Stream, query: &str) -> Response<Body> {
             None => (sequence + 1) * PER_SEGMENT,
         };
         if wanted > site.there(stream) + 3 * PER_SEGMENT {
-            return status(400);
+            return status_only(400);
         }
         while site.there(stream) < wanted.min(stream.parts.len()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -383,28 +387,4 @@ async fn playlist(site: &Site, stream: &Stream, query: &str) -> Response<Body> {
     drop(served);
     let text = site.playlist(stream, there, directive("_HLS_skip").is_some());
     Response::new(Body::from(text))
-}
-
-fn status(status: u16) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-    response
-}
-
-/// The part of `body` that a Range header asks for, or all of it.
-fn ranged(body: Bytes, headers: &HeaderMap) -> Response<Body> {
-    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok()?.strip_prefix("bytes="));
-    let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
-        return Response::new(Body::from(body));
-    };
-    let first: usize = first.parse().unwrap_or(0);
-    let end = last.parse::<usize>().map_or(body.len(), |last| (last + 1).min(body.len()));
-    if first >= end {
-        return status(416);
-    }
-    Response::builder()
-        .status(StatusCode::PARTIAL_CONTENT)
-        .header(header::CONTENT_RANGE, format!("bytes {first}-{}/{}", end - 1, body.len()))
-        .body(Body::from(body.slice(first..end)))
-        .expect("a good response")
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// Where the streams are: `ts/` and `fmp4/`, each with `index.m3u8` of [`DURATION`] seconds in
-/// segments of [`SEGMENT`] seconds; `muxed/`, the like of `fmp4/` in segments of ten seconds; `long/`,
+/// segments of [`SEGMENT`] seconds; `muxed/`, the like of `fmp4/` in segments of ten seconds; `long/` and `long-fmp4/`,
 /// 90 segments of one second. Beside each `twice.m3u8`, which is that and then, after a
 /// discontinuity at which the media's own clock starts again, that once more.
 pub static STREAMS: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -22,6 +22,7 @@ pub static STREAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         ),
         ("muxed", DURATION, 10, &["-hls_segment_type", "fmp4", "-hls_segment_filename", "seg%03d.m4s"][..]),
         ("long", 90, 1, &["-hls_segment_filename", "seg%03d.ts"][..]),
+        ("long-fmp4", 90, 1, &["-hls_segment_type", "fmp4", "-hls_segment_filename", "seg%03d.m4s"][..]),
     ] {
         if !streams.join(name).join("twice.m3u8").exists() {
             make(&streams, name, duration, segment, options);

@@ -6,18 +6,27 @@
 #![allow(dead_code)]
 
 pub mod chunked;
+pub mod clocks;
 pub mod dash;
 pub mod encrypted;
+pub mod key_frames;
+pub mod languages;
 pub mod live;
 pub mod low_latency;
 pub mod media;
+pub mod muxed;
 pub mod origin;
+pub mod packagers;
 pub mod player;
+pub mod proxy;
 pub mod redis;
 pub mod renditions;
+pub mod seeking;
+pub mod sharing;
 pub mod tracker;
 pub mod variants;
 pub mod viewer;
+pub mod webm;
 
 use std::sync::Once;
 

@@ -19,6 +19,8 @@ use futures_util::{StreamExt, stream};
 pub enum Fault {
     /// Comes with this status and nothing else.
     Status(u16),
+    /// 429, with a wish to be left alone for so many seconds.
+    TooMany(u32),
     /// Other bytes instead of the file's.
     Body(&'static [u8]),
     /// Begins only after so long.
@@ -168,6 +170,11 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
     let made = site.made.lock().unwrap().iter().find(|(at, _)| *at == path).map(|(_, make)| make.clone());
     let body = match &fault {
         Some(Fault::Status(status)) => return status_only(*status),
+        Some(Fault::TooMany(seconds)) => {
+            let mut response = status_only(429);
+            response.headers_mut().insert(header::RETRY_AFTER, (*seconds).into());
+            return response;
+        }
         Some(Fault::Body(bytes)) => Bytes::from_static(bytes),
         _ if held.is_some() => held.unwrap_or_default(),
         _ if made.is_some() => {
@@ -200,14 +207,15 @@ async fn answer(State(site): State<Arc<Site>>, uri: Uri, headers: HeaderMap) -> 
     response
 }
 
-fn status_only(status: u16) -> Response<Body> {
+/// A response of nothing but its status.
+pub fn status_only(status: u16) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
 }
 
 /// The part of `body` that a Range header asks for, or all of it.
-fn ranged(body: Bytes, headers: &HeaderMap) -> Response<Body> {
+pub fn ranged(body: Bytes, headers: &HeaderMap) -> Response<Body> {
     let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok()?.strip_prefix("bytes="));
     let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
         return Response::new(Body::from(body));

@@ -2,7 +2,9 @@
 
 //! The players that an application may use the element with, and a note of what they show.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,8 @@ pub enum Consumer {
     Uridecodebin3,
     Playbin,
     Uridecodebin,
+    /// Not with the element: playbin3 with GStreamer's own hlsdemux2.
+    Hlsdemux2,
 }
 
 impl Consumer {
@@ -27,43 +31,70 @@ impl Consumer {
         [Self::Decodebin3, Self::Playbin3, Self::Uridecodebin3, Self::Playbin, Self::Uridecodebin];
 }
 
-/// A sink that shows nothing and notes the stream time of everything that it gets.
+/// A sink that shows nothing and notes when everything that it gets would be shown.
 #[derive(Clone)]
 pub struct Sink {
     pub element: gst::Element,
-    times: Arc<Mutex<Vec<gst::ClockTime>>>,
+    noted: Arc<Mutex<Noted>>,
+}
+
+/// What has come since the last flush.
+#[derive(Default)]
+struct Noted {
+    stream_times: Vec<gst::ClockTime>,
+    running_times: Vec<gst::ClockTime>,
+    /// Of the bytes that are shown first.
+    hash: Option<u64>,
 }
 
 impl Sink {
     fn new(sync: bool) -> Self {
         let element = gst::ElementFactory::make("fakesink").property("sync", sync).build().expect("fakesink");
-        let times = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::new(Mutex::new(Noted::default()));
         let pad = element.static_pad("sink").expect("a sink has a pad");
-        let noted = times.clone();
+        let notes = noted.clone();
         pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_FLUSH, move |pad, info| {
-            let mut times = noted.lock().unwrap();
+            let mut noted = notes.lock().unwrap();
             match (&info.data, pad.sticky_event::<gst::event::Segment>(0)) {
                 (Some(gst::PadProbeData::Buffer(buffer)), Some(segment)) => {
                     let segment = segment.segment().clone();
                     let segment = segment.downcast::<gst::ClockTime>().expect("a TIME segment");
-                    times.extend(segment.to_stream_time(buffer.pts()));
+                    noted.running_times.extend(segment.to_running_time(buffer.pts()));
+                    if let Some(time) = segment.to_stream_time(buffer.pts()) {
+                        noted.stream_times.push(time);
+                        noted.hash.get_or_insert_with(|| {
+                            let mut hasher = DefaultHasher::new();
+                            buffer.map_readable().expect("readable bytes").hash(&mut hasher);
+                            hasher.finish()
+                        });
+                    }
                 }
-                (Some(gst::PadProbeData::Event(_)), _) => times.clear(),
+                (Some(gst::PadProbeData::Event(_)), _) => *noted = Noted::default(),
                 _ => (),
             }
             gst::PadProbeReturn::Ok
         });
-        Self { element, times }
+        Self { element, noted }
     }
 
     /// Stream time of what came first since the last flush.
     pub fn first(&self) -> Option<gst::ClockTime> {
-        self.times.lock().unwrap().first().copied()
+        self.noted.lock().unwrap().stream_times.first().copied()
+    }
+
+    /// What tells the content of that from others.
+    pub fn first_hash(&self) -> Option<u64> {
+        self.noted.lock().unwrap().hash
     }
 
     /// Stream times of everything since the last flush.
     pub fn times(&self) -> Vec<gst::ClockTime> {
-        self.times.lock().unwrap().clone()
+        self.noted.lock().unwrap().stream_times.clone()
+    }
+
+    /// The same as running times, which go on where playback does.
+    pub fn running_times(&self) -> Vec<gst::ClockTime> {
+        self.noted.lock().unwrap().running_times.clone()
     }
 }
 
@@ -96,7 +127,10 @@ impl Player {
         let (video, audio, text) = (Sink::new(sync), Sink::new(sync), Sink::new(sync));
         text.element.set_property("async", false);
         let source = Arc::new(Mutex::new(None));
-        let uri = format!("p2p+{url}");
+        let uri = match consumer {
+            Consumer::Hlsdemux2 => url.to_owned(),
+            _ => format!("p2p+{url}"),
+        };
         let make = |name| gst::ElementFactory::make(name).build().expect(name);
         let noted = source.clone();
         let found = move |element: &gst::Element| {
@@ -104,7 +138,7 @@ impl Player {
             *noted.lock().unwrap() = Some(element.clone());
         };
         let (pipeline, decoder) = match consumer {
-            Consumer::Playbin3 | Consumer::Playbin => {
+            Consumer::Playbin3 | Consumer::Playbin | Consumer::Hlsdemux2 => {
                 let name = if matches!(consumer, Consumer::Playbin) { "playbin" } else { "playbin3" };
                 let playbin = make(name);
                 playbin.set_property("uri", uri);
@@ -165,6 +199,16 @@ impl Player {
         self.pipeline.seek_simple(flags, position).expect("the seek is accepted");
     }
 
+    /// Plays from a position to the end.
+    pub fn play_from(&self, seconds: f64) {
+        self.set_state(gst::State::Paused);
+        self.wait(gst::MessageType::AsyncDone);
+        self.seek(seconds);
+        self.wait(gst::MessageType::AsyncDone);
+        self.set_state(gst::State::Playing);
+        self.wait(gst::MessageType::Eos);
+    }
+
     /// Waits for a message of this kind; an error message is the end.
     pub fn wait(&self, kind: gst::MessageType) -> gst::Message {
         let bus = self.pipeline.bus().expect("a pipeline has a bus");
@@ -199,7 +243,8 @@ impl Player {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         while !condition() {
             assert!(Instant::now() < deadline, "not in {seconds} s: {what}");
-            assert!(self.error().is_none(), "{:?}", self.error());
+            let error = self.error();
+            assert!(error.is_none(), "{error:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -236,6 +281,23 @@ pub fn keep_bytes(source: &gst::Element, kept: &Arc<Mutex<Vec<u8>>>) {
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
                 kept.lock().unwrap().extend_from_slice(&buffer.map_readable().expect("readable bytes"));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    });
+}
+
+/// What leaves each pad of the element.
+pub type Bytes = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
+pub fn keep_bytes_of_pads(source: &gst::Element, kept: &Bytes) {
+    let kept = kept.clone();
+    source.connect_pad_added(move |_, pad| {
+        let (kept, name) = (kept.clone(), pad.name().to_string());
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+                let bytes = buffer.map_readable().expect("readable bytes");
+                kept.lock().unwrap().entry(name.clone()).or_default().extend_from_slice(&bytes);
             }
             gst::PadProbeReturn::Ok
         });

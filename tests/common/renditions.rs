@@ -14,8 +14,8 @@ pub const DURATION: u64 = 30;
 pub const SEGMENT: u64 = 2;
 
 /// `ts/` and `mp4/`, each with `video/`, `en/` (440 Hz) and `de/` (880 Hz); `packed/` with the same sound in ADTS
-/// behind ID3 tags; `text/` with subtitles. Each has `list.m3u8`. Presentations of these are in `ts.m3u8`, `mp4.m3u8`,
-/// `packed.m3u8` and `text.m3u8` (with subtitles).
+/// behind ID3 tags; `muxed/video/` with German sound beside the picture; `text/` with subtitles. Each has `list.m3u8`.
+/// Presentations of these are in `ts.m3u8`, `mp4.m3u8`, `packed.m3u8`, `muxed.m3u8` and `text.m3u8` (with subtitles).
 pub static RENDITIONS: LazyLock<PathBuf> = LazyLock::new(|| {
     let place = STREAMS.join("renditions");
     if !place.join("text.m3u8").exists() {
@@ -29,11 +29,13 @@ pub static RENDITIONS: LazyLock<PathBuf> = LazyLock::new(|| {
         for language in ["en", "de"] {
             packed(&path.join("ts").join(language), &path.join("packed").join(language));
         }
+        muxed(&path.join("ts"), &path.join("muxed/video"));
         text(&path.join("text"));
         for (name, video, sound, subtitles) in [
             ("ts", "ts", "ts", None),
             ("mp4", "mp4", "mp4", None),
             ("packed", "ts", "packed", None),
+            ("muxed", "muxed", "ts", None),
             ("text", "ts", "ts", Some("YES")),
         ] {
             fs::write(path.join(format!("{name}.m3u8")), presentation(video, sound, subtitles))
@@ -104,6 +106,42 @@ fn packed(from: &Path, to: &Path) {
     fs::write(to.join("list.m3u8"), list.replace(".ts", ".aac")).expect("a playlist");
 }
 
+/// The picture with the German sound in the same segments.
+fn muxed(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    let list = fs::read_to_string(from.join("video/list.m3u8")).expect("a playlist");
+    for name in list.lines().filter(|line| !line.starts_with('#')) {
+        let status = Command::new("ffmpeg")
+            .args([
+                "-loglevel",
+                "error",
+                "-copyts",
+                "-i",
+                &format!("video/{name}"),
+                "-i",
+                &format!("de/{name}"),
+            ])
+            .args(["-c", "copy", "-muxdelay", "0", "-mpegts_copyts", "1"])
+            .arg(to.join(name))
+            .current_dir(from)
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "ffmpeg puts picture and sound together");
+    }
+    fs::write(to.join("list.m3u8"), list).expect("a playlist");
+}
+
+/// A segment in MPEG-TS with the same in other PIDs.
+pub fn with_other_pids(segment: &Path) -> Vec<u8> {
+    let output = Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-copyts", "-i"])
+        .arg(segment)
+        .args(["-c", "copy", "-muxdelay", "0", "-mpegts_copyts", "1"])
+        .args(["-mpegts_pmt_start_pid", "0x300", "-mpegts_start_pid", "0x310", "-f", "mpegts", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    output.stdout
+}
+
 /// In ticks of 90 kHz.
 fn first_timestamp(segment: &Path) -> u64 {
     let output = Command::new("ffprobe")
@@ -152,4 +190,16 @@ pub fn plain(rendition: &str) -> Vec<u8> {
     let segments = names.map(|name| fs::read(place.join(name)).expect("a segment"));
     let tag = if rendition.starts_with("packed") { id3(0).len() } else { 0 };
     segments.flat_map(|segment| segment[tag..].to_vec()).collect()
+}
+
+/// The one elementary stream in MPEG-TS, as somebody else's demuxer finds it.
+pub fn elementary(ts: &[u8]) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (whole, bare) = (directory.path().join("whole.ts"), directory.path().join("bare"));
+    fs::write(&whole, ts).expect("written");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-nostdin", "-v", "error", "-i"]).arg(&whole);
+    let status = ffmpeg.args(["-map", "0:0", "-c", "copy", "-f", "data"]).arg(&bare).status();
+    assert!(status.is_ok_and(|status| status.success()), "ffmpeg takes the stream apart");
+    fs::read(&bare).expect("what it has found")
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gstp2phls::net::http::{Body, HttpClient, HttpConfig, HttpError, Part};
+use gstp2phls::net::proxy::Proxies;
 use gstp2phls::net::tls;
 use url::Url;
 
@@ -14,20 +15,28 @@ use crate::nginx::{self, Nginx, PLAYLIST, SEGMENT};
 use crate::raw::{self, Raw};
 
 const LIMIT: usize = 1 << 20;
-const WHOLE: Part = Part { offset: 0, length: None };
+pub const WHOLE: Part = Part { offset: 0, length: None };
 
-fn client() -> HttpClient {
+pub fn client() -> HttpClient {
     client_with(true, None, Duration::from_secs(20))
 }
 
 fn client_with(strict: bool, ca_file: Option<PathBuf>, timeout: Duration) -> HttpClient {
-    let config = HttpConfig {
+    let config = client_of(Proxies::new(None), timeout);
+    HttpClient::new(config, tls::client_config(strict, ca_file.as_ref()).unwrap()).unwrap()
+}
+
+/// What clients are made with.
+pub fn client_of(proxies: Proxies, timeout: Duration) -> HttpConfig {
+    HttpConfig {
+        home: "http://127.0.0.1/".parse().unwrap(),
         user_agent: "Test/1".into(),
         extra_headers: vec![("X-Test".into(), "yes".into())],
+        cookies: Vec::new(),
+        proxies,
         timeout,
         cmcd: None,
-    };
-    HttpClient::new(config, tls::client_config(strict, ca_file.as_ref()).unwrap()).unwrap()
+    }
 }
 
 async fn playlist(client: &HttpClient, url: &Url) -> Result<(Url, Bytes), HttpError> {

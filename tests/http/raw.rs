@@ -11,6 +11,16 @@ use std::sync::{Arc, Mutex};
 pub struct Asked {
     pub path: String,
     pub from: Option<usize>,
+    /// The lines of its headers.
+    head: Vec<String>,
+}
+
+impl Asked {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.head.iter().filter_map(|line| line.split_once(':'));
+        pairs.find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
 }
 
 pub struct Raw {
@@ -37,7 +47,7 @@ impl Raw {
                     let range = line.to_ascii_lowercase();
                     range.strip_prefix("range: bytes=")?.split('-').next()?.parse().ok()
                 });
-                let request = Asked { path, from };
+                let request = Asked { path, from, head };
                 noted.lock().unwrap().push(request.clone());
                 match answer(&request) {
                     // The client may have gone.

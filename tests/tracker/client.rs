@@ -3,6 +3,7 @@
 //! The client, against our server and against trackers that mean it no good.
 
 use futures_util::{SinkExt, StreamExt};
+use gstp2phls::net::proxy::{Proxies, ProxyError};
 use gstp2phls::net::tracker_client::{
     CommandError, TrackerClient, TrackerConfig, TrackerError, TrackerEvent, TrackerHandle,
 };
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
+use crate::proxy::Proxy;
 use crate::support::*;
 
 const OFFER: OfferId = OfferId([0xff; 20]);
@@ -26,12 +28,17 @@ struct Client {
 
 impl Client {
     fn start(url: &str, who: &str) -> Self {
+        Self::through(Proxies::new(None), url, who)
+    }
+
+    fn through(proxies: Proxies, url: &str, who: &str) -> Self {
         let (handle, events) = TrackerClient::spawn(TrackerConfig {
             url: url.parse().unwrap(),
             info_hash: InfoHash::from_binary_string(HASH).unwrap(),
             peer_id: PeerId::from_binary_string(who).unwrap(),
             user_agent: "test".into(),
             tls: None,
+            proxies,
         });
         Self { handle, events }
     }
@@ -127,6 +134,47 @@ async fn a_wrong_url_is_final() {
         assert!(matches!(client.disconnected().await, (TrackerError::Url, false)));
         assert!(client.events.recv().await.is_none());
         assert_eq!(client.handle.announce(Vec::new(), Extras::default()), Err(CommandError::Ended));
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_leads_to_the_tracker() {
+    let tracker = Tracker::start().await;
+    // Of user and password `me` and `pass word`.
+    let proxy = Proxy::start(Some("Basic bWU6cGFzcyB3b3Jk"));
+    let through = |login| Proxies::new(Some(proxy.url(login).parse().unwrap()));
+    let mut client = Client::through(through("me"), &url(&tracker), ALICE);
+    assert!(matches!(client.disconnected().await, (TrackerError::Proxy(ProxyError::Login(_)), true)));
+    let mut client = Client::through(through("me:pass%20word"), &url(&tracker), ALICE);
+    client.announce(Vec::new()).await;
+    assert!(matches!(client.next().await, TrackerEvent::Response { incomplete: 1, .. }));
+    assert_eq!(proxy.asked(), [format!("CONNECT {}", tracker.address)]);
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_let_through_is_named() {
+    use std::io::Write;
+    let endless = "HTTP/1.1 200 OK\r\n".repeat(2000);
+    for (answer, says) in [
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "answered 403"),
+        ("SSH-2.0-x\r\n\r\n", "something else than HTTP"),
+        (&*endless, "something else than HTTP"),
+        ("HTTP/1.1 200 OK\r\n", "no connection to the proxy 127.0.0.1:"),
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap());
+        let answer = answer.to_owned();
+        std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            // The request is taken first: else the client may hear of a connection that was reset.
+            std::io::Read::read(&mut client, &mut [0; 1000]).unwrap();
+            // The client may have had enough.
+            let _ = client.write_all(answer.as_bytes());
+        });
+        let proxies = Proxies::new(Some(proxy.parse().unwrap()));
+        let mut client = Client::through(proxies, "ws://tracker.example/", ALICE);
+        let (reason, again) = client.disconnected().await;
+        assert!(again && reason.to_string().contains(says), "{says}: {reason}");
     }
 }
 

@@ -8,12 +8,14 @@
 //! So a fragment of two or more tracks that is longer than [`LONG`] is replaced by several, each
 //! with the samples of all tracks within [`SLOT`]: the same samples, times and flags.
 //!
+//! Where picture and sound of the same bytes go to different places, tables are changed before (see [`Only`]).
+//!
 //! Everything else passes as it is: fragments of one track, short ones, other boxes, and whatever
 //! is not understood to the last field (such as encryption, whose tables would have to be cut as
 //! well). Nothing is refused here; it is for the demuxer to say what is wrong.
 
 mod held;
-mod recut;
+pub(super) mod recut;
 
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use bytes::Bytes;
 
 use self::held::Held;
 use self::recut::{Cut, Fragment, Tracks};
+use super::only::{Filter, Only};
 use crate::container::SCAN_LIMIT;
 use crate::container::boxes::Header;
 
@@ -38,6 +41,7 @@ const MAX_SAMPLES: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub struct Interleaver {
     tracks: Tracks,
+    filter: Option<Filter>,
     held: Held,
     state: State,
 }
@@ -59,9 +63,23 @@ enum State {
 }
 
 impl Interleaver {
-    /// An initialisation segment; the next segments go with it.
-    pub fn init(&mut self, bytes: &[u8]) {
-        self.tracks = Tracks::read(bytes);
+    /// One that lets some of the tracks through.
+    pub fn only(only: Only) -> Self {
+        Self { filter: Some(Filter::new(only)), ..Self::default() }
+    }
+
+    /// An initialisation segment; the next segments go with it. Gives what it is to be replaced by.
+    pub fn init(&mut self, bytes: Bytes) -> Bytes {
+        let bytes = match &mut self.filter {
+            Some(filter) => {
+                let mut changed = bytes.to_vec();
+                filter.init(&mut changed);
+                changed.into()
+            }
+            None => bytes,
+        };
+        self.tracks = Tracks::read(&bytes);
+        bytes
     }
 
     /// Takes the next bytes of a segment, and adds to `out` what is ready.
@@ -105,7 +123,14 @@ impl Interleaver {
                 State::Box
             }
             State::Tables(header, size) => {
-                let bytes = self.held.copy(0..*size)?;
+                let mut bytes = self.held.copy(0..*size)?;
+                if let Some(filter) = &mut self.filter {
+                    match &header.name {
+                        b"moov" => filter.init(&mut bytes),
+                        _ => filter.moof(&mut bytes),
+                    }
+                    self.held.replace(bytes.clone().into());
+                }
                 let fragment = match &header.name {
                     // Some packagers repeat the initialisation in each segment.
                     b"moov" => {

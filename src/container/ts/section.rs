@@ -7,7 +7,7 @@ use mpeg2ts_reader::mpegts_crc;
 use mpeg2ts_reader::psi::pat::{PatSection, ProgramDescriptor};
 use mpeg2ts_reader::psi::pmt::{PmtSection, StreamInfo};
 
-use super::{Elementary, StreamKind};
+use super::{Elementary, PAT_PID, StreamKind};
 
 /// Longest section that the length field can state, with its header.
 const MAX_SECTION: usize = 3 + 0xfff;
@@ -20,7 +20,7 @@ const PMT_TABLE: u8 = 2;
 
 /// Puts a table section together from packets.
 #[derive(Debug, Default)]
-pub(super) struct Section(Vec<u8>);
+struct Section(Vec<u8>);
 
 impl Section {
     /// Takes a packet's payload; gives the section once it is whole and its checksum right.
@@ -39,6 +39,31 @@ impl Section {
     }
 }
 
+/// Finds the first program while packets come.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pat: Section,
+    pmt: Section,
+    pmt_pid: Option<u16>,
+    pub program: Option<Program>,
+}
+
+impl Tables {
+    /// Takes a packet's payload, if it is of a table; false: it is not.
+    pub fn take(&mut self, pid: u16, payload: &[u8], start: bool) -> bool {
+        if pid == PAT_PID {
+            let section = self.pat.push(payload, start);
+            self.pmt_pid = self.pmt_pid.or_else(|| first_program(section?));
+        } else if Some(pid) == self.pmt_pid {
+            let section = self.pmt.push(payload, start);
+            self.program = self.program.take().or_else(|| Program::read(section?));
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
 /// What stands between header and checksum of a section of `table` that is in force.
 fn body(section: &[u8], table: u8) -> Option<&[u8]> {
     let in_force = section.first() == Some(&table) && section.get(5)? & 1 == 1;
@@ -47,7 +72,7 @@ fn body(section: &[u8], table: u8) -> Option<&[u8]> {
 }
 
 /// PID of the table of the first program in a program association section.
-pub(super) fn first_program(section: &[u8]) -> Option<u16> {
+fn first_program(section: &[u8]) -> Option<u16> {
     PatSection::new(body(section, PAT_TABLE)?).programs().find_map(|program| match program {
         ProgramDescriptor::Program { pid, .. } => Some(pid.into()),
         ProgramDescriptor::Network { .. } => None,
@@ -87,6 +112,11 @@ impl Program {
         });
         let streams = streams.collect();
         Some(Self { pcr_pid: map.pcr_pid().into(), media, streams })
+    }
+
+    /// PIDs of the pictures.
+    pub fn pictures(&self) -> impl Iterator<Item = u16> {
+        self.streams.iter().filter(|stream| stream.kind == StreamKind::Video).map(|stream| stream.pid)
     }
 }
 

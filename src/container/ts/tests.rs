@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use super::*;
 
 const PMT: u16 = 0x1000;
-const VIDEO: u16 = 0x100;
-const AUDIO: u16 = 0x101;
+pub const VIDEO: u16 = 0x100;
+pub const AUDIO: u16 = 0x101;
 const METADATA: u16 = 0x102;
 
 /// A packet with `payload`, and a clock reference in ticks of 90 kHz.
-fn packet(pid: u16, start: bool, pcr: Option<u64>, payload: &[u8]) -> Vec<u8> {
+pub fn packet(pid: u16, start: bool, pcr: Option<u64>, payload: &[u8]) -> Vec<u8> {
     let mut adaptation = Vec::new();
     if let Some(base) = pcr {
         adaptation.push(0x10);
@@ -38,7 +38,7 @@ fn section(table: u8, body: &[u8]) -> Vec<u8> {
     [&[0], &section[..]].concat()
 }
 
-fn tables() -> Vec<u8> {
+pub fn tables() -> Vec<u8> {
     let pid = |prefix: u16, pid: u16| (prefix | pid).to_be_bytes();
     let pat = section(0, &[&[0, 1][..], &pid(0xe000, PMT)].concat());
     let stream = |kind: u8, id| [&[kind][..], &pid(0xe000, id), &[0xf0, 0]].concat();
@@ -48,7 +48,7 @@ fn tables() -> Vec<u8> {
 }
 
 /// The beginning of an elementary packet that has only a PTS.
-fn frame(stream: u8, pts: u64) -> Vec<u8> {
+pub fn frame(stream: u8, pts: u64) -> Vec<u8> {
     let stamp = [
         0x21 | (pts >> 29) as u8 & 0x0e,
         (pts >> 22) as u8,

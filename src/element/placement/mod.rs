@@ -11,35 +11,50 @@
 //! - `qtdemux` ignores buffer times where a fragment has its own (`tfdt`), but lets the segment
 //!   pass. So the segment says which media time is which stream time, anew after a discontinuity.
 //!
+//! - `matroskademux` gives frames the times that stand in the file. It is in the element ([`super::demux`]), which passes
+//!   the segment on, as for `qtdemux`.
 //! - Packed audio gets the time of its first frame on the buffer after a DISCONT, without the tags that tell it.
-//! - Subtitles in WebVTT say their times in words: see [`text`].
+//! - Subtitles in WebVTT and TTML say their times in words: see [`text`].
 //!
-//! Either way the first sample of a segment of the main track is shown at the stream time that the
-//! playlist gives it, and the other tracks go by its clock (see [`SharedClock`]). Where a discontinuity begins, bytes
-//! are held back until their time is read.
+//! Which media time is which stream time, the manifest says, or else it is found: then the first sample of a segment of
+//! the main track is shown at the stream time that the playlist gives it, and the other tracks go by its clock (see
+//! [`SharedClock`]). Where a discontinuity begins, bytes are held back until their time is read.
 //!
 //! Bytes stay as they are, except for long fragments of muxed MP4: see [`Interleaver`].
 
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::clock::{Segment, clock_time};
-use super::sync::SharedClock;
+use super::protection;
+use super::sync::{SharedClock, near};
 use super::timing::Scanner;
 use crate::container::Kind;
 use crate::container::mp4::interleave::Interleaver;
+use crate::container::mp4::only::Only;
 use crate::engine::SegmentStart;
 use crate::manifest::Protection;
 
 /// Added to all times of MPEG-TS and packed audio, so that none is negative.
 const TS_OFFSET: i64 = 10_000_000_000;
 
+/// A packet that demuxers throw away: ISO/IEC 13818-1, 2.4.3.3.
+const TS_NULL_PACKET: [u8; 188] = {
+    let mut packet = [0xff; 188];
+    [packet[0], packet[1], packet[3]] = [0x47, 0x1f, 0x10];
+    packet
+};
+
 /// A change of mapping smaller than this is the playlist's rounding, not a discontinuity: to
 /// follow it would tear neighbouring frames apart.
 const TOLERANCE: u64 = 100_000_000;
+
+/// The same where the manifest says the mapping, whose times are exact but for the ticks of its clocks.
+const FINE_TOLERANCE: u64 = 5_000_000;
 
 /// What to push, in order.
 #[derive(Debug)]
@@ -50,6 +65,21 @@ pub enum Output {
     Protection(Protection),
     /// Nothing to show from a time on, for so long.
     Gap(gst::ClockTime, gst::ClockTime),
+}
+
+impl Output {
+    /// The event to push; what is a buffer is given back.
+    pub fn into_event(self, seqnum: gst::Seqnum) -> Result<gst::Event, gst::Buffer> {
+        Ok(match self {
+            Self::Segment(segment) => gst::event::Segment::builder(&segment).seqnum(seqnum).build(),
+            Self::Protection(protection) => protection::event(&protection, seqnum),
+            Self::Tags(tags) => gst::event::Tag::builder(tags).seqnum(seqnum).build(),
+            Self::Gap(start, duration) => {
+                gst::event::Gap::builder(start).duration(duration).seqnum(seqnum).build()
+            }
+            Self::Buffer(buffer) => return Err(buffer),
+        })
+    }
 }
 
 /// The state of one track between two items.
@@ -66,6 +96,10 @@ pub struct Placement {
     held: Option<Held>,
     /// For fragmented MP4.
     interleaver: Option<Interleaver>,
+    /// The segment in work is a key frame alone, at this position.
+    key_frame: Option<i64>,
+    /// What of fragmented MP4 goes out; None: everything.
+    only: Option<Only>,
 }
 
 /// Bytes waiting for their time, which is read from them. Times are in nanoseconds.
@@ -75,6 +109,8 @@ struct Held {
     duration: i64,
     /// Up to where another rendition has been shown.
     shown_until: i64,
+    /// The media's time at position zero, where the manifest says it.
+    media_zero: Option<i64>,
     /// EXT-X-DISCONTINUITY-SEQUENCE.
     sequence: u64,
     /// A time has to be set here: the bytes do not continue those before.
@@ -87,12 +123,70 @@ struct Held {
 impl Placement {
     pub fn new(kind: Kind, timeline: Segment, shared: Arc<SharedClock>, leads: bool) -> Self {
         let interleaver = (kind == Kind::FragmentedMp4).then(Interleaver::default);
-        Self { kind, shared, leads, timeline, offset: None, held: None, interleaver }
+        Self {
+            kind,
+            shared,
+            leads,
+            timeline,
+            offset: None,
+            held: None,
+            interleaver,
+            key_frame: None,
+            only: None,
+        }
+    }
+
+    /// Lets some of the tracks of fragmented MP4 out; before anything else.
+    pub fn only(mut self, only: Option<Only>) -> Self {
+        self.only = only;
+        if let (Some(interleaver), Some(only)) = (&mut self.interleaver, only) {
+            *interleaver = Interleaver::only(only);
+        }
+        self
+    }
+
+    /// What comes next is in another container.
+    pub fn change(&mut self, kind: Kind) {
+        *self = Self::new(kind, self.timeline.clone(), self.shared.clone(), self.leads).only(self.only);
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether some of what this segment shows was shown before, by another rendition.
+    pub fn overlaps(start: &SegmentStart) -> bool {
+        start.shown_until > start.position.saturating_add(Duration::from_nanos(TOLERANCE))
     }
 
     /// Forgets everything for a new timeline, as after a flush.
     pub fn restart(&mut self, timeline: Segment) {
-        *self = Self::new(self.kind, timeline, self.shared.clone(), self.leads);
+        *self = Self::new(self.kind, timeline, self.shared.clone(), self.leads).only(self.only);
+    }
+
+    /// Whether another timeline can follow without a flush: `tsdemux` keeps to the segment that it began with.
+    pub fn can_be_followed(&self) -> bool {
+        self.kind != Kind::MpegTs
+    }
+
+    /// What makes the demuxer let go of the last picture, where the end of the stream does not. `tsdemux` keeps it until
+    /// something else begins.
+    pub fn drain(&self) -> Option<gst::Buffer> {
+        self.offset.filter(|_| self.kind == Kind::MpegTs)?;
+        let mut drain = buffer([Bytes::from_static(&TS_NULL_PACKET)]);
+        drain.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        Some(drain)
+    }
+
+    /// Where what is played begins.
+    pub fn begin(&self) -> Option<gst::ClockTime> {
+        self.timeline.start()
+    }
+
+    /// Where the segment ends that was pushed last, in its own time; None where it is open.
+    pub fn stop(&self) -> Option<gst::ClockTime> {
+        let stop = self.timeline.stop().or(self.timeline.duration());
+        stop.map(|stop| unsigned(signed(stop) + self.offset.unwrap_or(0)))
     }
 
     /// Pushes a segment event with the next segment of the playlist, whatever was pushed before.
@@ -102,7 +196,7 @@ impl Placement {
 
     /// Whether the main track should have said where it is before this segment is placed.
     pub fn needs_clock(&self, start: &SegmentStart) -> bool {
-        !self.leads && (self.is_fresh(start) || self.kind == Kind::WebVtt)
+        !self.leads && (self.is_fresh(start) || is_text(self.kind))
     }
 
     fn is_fresh(&self, start: &SegmentStart) -> bool {
@@ -110,23 +204,25 @@ impl Placement {
     }
 
     /// A segment of the playlist begins.
-    pub fn start(&mut self, start: SegmentStart, out: &mut Vec<Output>) {
+    pub fn start(&mut self, mut start: SegmentStart, out: &mut Vec<Output>) {
         // What is still held belongs to the segment before.
         self.end(out);
-        if let (Some(interleaver), Some(init)) = (&mut self.interleaver, &start.init) {
-            interleaver.init(init);
+        if let Some(interleaver) = &mut self.interleaver {
+            start.init = start.init.map(|init| interleaver.init(init));
         }
         let fresh = self.is_fresh(&start);
         let position = signed(clock_time(start.position));
+        self.key_frame = start.key_frame.then_some(position);
         if self.leads {
             self.shared.come_to(position);
         }
         // These two have something at the start of each segment that is not media.
-        if fresh || matches!(self.kind, Kind::PackedAudio | Kind::WebVtt) {
+        if fresh || self.kind == Kind::PackedAudio || is_text(self.kind) {
             self.held = Some(Held {
                 position,
                 duration: signed(clock_time(start.duration)),
                 shown_until: signed(clock_time(start.shown_until)),
+                media_zero: start.media_zero,
                 sequence: start.discontinuity_sequence,
                 fresh,
                 scanner: Scanner::new(self.kind, start.init.as_deref()),
@@ -152,13 +248,18 @@ impl Placement {
         }
         rest.into_iter().for_each(|bytes| self.place(bytes, out));
         self.settle(out);
+        if let Some(position) = self.key_frame.take() {
+            // Demuxers, parsers and decoders let go of the frame when they know that nothing follows it.
+            out.extend(self.drain().map(Output::Buffer));
+            out.push(Output::Gap(unsigned(position + self.offset.unwrap_or(0)), gst::ClockTime::ZERO));
+        }
     }
 
     /// There is nothing to show from `position` on, for so long.
     pub fn gap(&mut self, position: gst::ClockTime, duration: gst::ClockTime, out: &mut Vec<Output>) {
         self.end(out);
         let offset = self.offset.unwrap_or(0);
-        self.announce(signed(position), 0, offset, out);
+        self.announce(signed(position), 0, offset, TOLERANCE, out);
         out.push(Output::Gap(unsigned(signed(position) + offset), duration));
     }
 
@@ -180,7 +281,7 @@ impl Placement {
         if held.bytes.is_empty() {
             return;
         }
-        if self.kind == Kind::WebVtt {
+        if is_text(self.kind) {
             return self.settle_text(&held, out);
         }
         leave_out(&mut held.bytes, held.scanner.tags());
@@ -188,7 +289,7 @@ impl Placement {
             return out.extend(held.bytes.into_iter().map(|bytes| Output::Buffer(buffer([bytes]))));
         }
         let start = held.scanner.start();
-        let position = self.agreed_position(&held, start);
+        let (position, is_said) = self.agreed_position(&held, start);
         let (offset, pts) = match self.kind {
             Kind::MpegTs => (TS_OFFSET, Some(position + TS_OFFSET - held.scanner.lead().unwrap_or(0))),
             Kind::PackedAudio => (TS_OFFSET, Some(position + TS_OFFSET)),
@@ -197,7 +298,12 @@ impl Placement {
                 (offset.unwrap_or(0), None)
             }
         };
-        self.announce(position, held.shown_until, offset, out);
+        // What the manifest does not want to be shown is cut off.
+        let (from, tolerance) = match is_said {
+            true => (position.max(held.position), FINE_TOLERANCE),
+            false => (position, TOLERANCE),
+        };
+        self.announce(from, held.shown_until, offset, tolerance, out);
 
         let mut chunks = held.bytes.into_iter();
         let mut first = buffer(held.init.into_iter().chain(chunks.next()));
@@ -208,22 +314,36 @@ impl Placement {
         out.extend(chunks.map(|bytes| Output::Buffer(buffer([bytes]))));
     }
 
-    /// Where media that begins at `start` of its own clock belongs. The clock that tracks share is that of what is
-    /// shown: what edit lists cut off does not count.
-    fn agreed_position(&self, held: &Held, start: Option<i64>) -> i64 {
-        match start.map(|start| start - held.scanner.edit()) {
-            Some(start) if self.leads => {
-                self.shared.set(held.sequence, start - held.position);
-                held.position
-            }
-            Some(start) => self.shared.place(held.sequence, start, held.position, 0).unwrap_or(held.position),
-            None => held.position,
+    /// Where media that begins at `start` of its own clock belongs, and whether the manifest says so. The clock that
+    /// tracks share is that of what is shown: what edit lists cut off does not count.
+    fn agreed_position(&self, held: &Held, start: Option<i64>) -> (i64, bool) {
+        let Some(start) = start.map(|start| start - held.scanner.edit()) else {
+            return (held.position, false);
+        };
+        // A manifest that is far off is wrong: the media is believed.
+        let said =
+            held.media_zero.and_then(|zero| near(start.saturating_sub(zero), held.position, held.duration));
+        let position = match said {
+            Some(position) => position,
+            None if self.leads => held.position,
+            None => self.shared.place(held.sequence, start, held.position, 0).unwrap_or(held.position),
+        };
+        if self.leads {
+            self.shared.set(held.sequence, start - position);
         }
+        (position, said.is_some())
     }
 
     /// Says which media time is which stream time from `position` on, unless that is known.
-    fn announce(&mut self, position: i64, shown_until: i64, offset: i64, out: &mut Vec<Output>) {
-        let known = self.offset.is_some_and(|old| old.abs_diff(offset) <= TOLERANCE);
+    fn announce(
+        &mut self,
+        position: i64,
+        shown_until: i64,
+        offset: i64,
+        tolerance: u64,
+        out: &mut Vec<Output>,
+    ) {
+        let known = self.offset.is_some_and(|old| old.abs_diff(offset) <= tolerance);
         let overlaps = shown_until > position.saturating_add_unsigned(TOLERANCE);
         if !known || overlaps {
             let from = if overlaps { shown_until } else { position };
@@ -234,6 +354,9 @@ impl Placement {
 
     /// The segment that shows media time `position + offset` at stream time `position`.
     fn segment(&self, position: i64, offset: i64) -> Segment {
+        if self.timeline.rate() < 0.0 {
+            return self.segment_backward(offset);
+        }
         // After a seek the first segment of the playlist begins before the target, and there is no media time
         // below zero.
         let at = unsigned(position.max(-offset)).max(self.timeline.start().unwrap_or_default());
@@ -247,6 +370,25 @@ impl Placement {
         segment.set_duration(gst::ClockTime::NONE);
         segment
     }
+
+    /// The same where playback goes backward, from the stop on: all of it, as frames count from there.
+    fn segment_backward(&self, offset: i64) -> Segment {
+        // There is no media time below zero.
+        let media = |time: gst::ClockTime| unsigned(signed(time) + offset);
+        let start = self.timeline.start().unwrap_or_default().max(unsigned(-offset));
+        let mut segment = self.timeline.clone();
+        segment.set_start(media(start));
+        segment.set_time(start);
+        segment.set_stop(self.timeline.stop().map(media));
+        segment.set_position(self.timeline.stop().map(media));
+        segment.set_duration(gst::ClockTime::NONE);
+        segment
+    }
+}
+
+/// Subtitles whose segments are texts.
+fn is_text(kind: Kind) -> bool {
+    matches!(kind, Kind::WebVtt | Kind::Ttml)
 }
 
 /// Takes so many bytes away from the front.

@@ -21,17 +21,8 @@ fn placement(kind: Kind, start: u64) -> Placement {
 }
 
 fn start(position: u64, discontinuity: bool) -> SegmentStart {
-    let (position, duration) = (Duration::from_secs(position), Duration::from_secs(6));
-    SegmentStart {
-        position,
-        duration,
-        discontinuity,
-        init: None,
-        discontinuity_sequence: 0,
-        shown_until: Duration::ZERO,
-        protections: Vec::new(),
-        encrypted: false,
-    }
+    let start = SegmentStart::at(Duration::from_secs(position), Duration::from_secs(6));
+    SegmentStart { discontinuity, ..start }
 }
 
 /// A segment of the playlist whose bytes carry no time.
@@ -61,6 +52,47 @@ fn buffers(out: &[Output]) -> Vec<(Option<gst::ClockTime>, bool)> {
         _ => None,
     };
     out.iter().filter_map(buffer).collect()
+}
+
+fn backward(from: u64) -> Segment {
+    let mut segment = timeline(0);
+    let set = gst::SeekType::Set;
+    segment.do_seek(-2.0, gst::SeekFlags::FLUSH, set, S, set, from * S);
+    segment
+}
+
+fn key_frame(placement: &mut Placement, position: u64) -> Vec<Output> {
+    let mut out = Vec::new();
+    placement.start(SegmentStart { key_frame: true, ..start(position, true) }, &mut out);
+    placement.data(Bytes::from_static(b"some"), &mut out);
+    placement.end(&mut out);
+    out
+}
+
+#[test]
+fn backward_all_of_the_segment_counts_from_its_stop() {
+    let mut placement = Placement::new(Kind::MpegTs, backward(20), Arc::default(), true);
+    let out = key_frame(&mut placement, 16);
+    let [segment] = segments(&out)[..] else { panic!("one segment: {out:?}") };
+    assert_eq!((segment.start(), segment.stop(), segment.time()), (Some(11 * S), Some(30 * S), Some(S)));
+    assert_eq!((segment.rate(), segment.base()), (-2.0, Some(gst::ClockTime::ZERO)));
+    assert_eq!(segment.to_running_time(26 * S), Some(2 * S));
+    assert_eq!(segment.to_stream_time(26 * S), Some(16 * S));
+    let out = key_frame(&mut placement, 12);
+    assert_eq!(segments(&out).len(), 0);
+}
+
+#[test]
+fn a_key_frame_is_let_go_of_at_once() {
+    for (kind, drained) in [(Kind::MpegTs, 1), (Kind::FragmentedMp4, 0)] {
+        let mut placement = placement(kind, 0);
+        let out = key_frame(&mut placement, 3);
+        assert_eq!(buffers(&out).len(), 1 + drained, "{kind}");
+        let offset = if kind == Kind::MpegTs { 10 * S } else { gst::ClockTime::ZERO };
+        let Some(Output::Gap(at, _)) = out.last() else { panic!("{kind}: {out:?}") };
+        assert_eq!(*at, 3 * S + offset, "{kind}");
+        assert!(!matches!(timeless(&mut placement, 6, true).last(), Some(Output::Gap(..))), "{kind}");
+    }
 }
 
 #[test]

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Subtitles in WebVTT: each segment says in words when its cues are shown, on a clock that its header relates to
-//! that of the media (RFC 8216bis 3.5). The text stays as it is; the segment event says which time in it is which
-//! stream time.
+//! Subtitles in WebVTT and TTML: each segment says in words when its cues are shown, on the clock that the manifest
+//! says, or on one that a header of WebVTT relates to that of the media (RFC 8216bis 3.5). The text stays as it is; the
+//! segment event says which time in it is which stream time.
 
-use super::{Held, Output, Placement, buffer, signed, unsigned};
-use crate::container::ts;
+use super::{Held, Output, Placement, TOLERANCE, buffer, signed, unsigned};
 use crate::container::webvtt::{TimestampMap, first_cue};
+use crate::container::{Kind, ts};
 use crate::element::clock::clock_time;
 
 impl Placement {
     /// The whole of a segment has come.
     pub(super) fn settle_text(&mut self, held: &Held, out: &mut Vec<Output>) {
         let mut text: Vec<u8> = held.bytes.concat();
-        let cue = first_cue(&text).map(|cue| signed(clock_time(cue)));
+        let cue = match self.kind {
+            // Its times are not looked at: they are taken to be right.
+            Kind::Ttml => Some(held.position.saturating_add(held.media_zero.unwrap_or(0))),
+            _ => first_cue(&text).map(|cue| signed(clock_time(cue))),
+        };
         if let Some(cue) = cue {
             let offset = -self.cue_zero(held, TimestampMap::read(&text).unwrap_or_default(), cue);
-            self.announce(held.position, held.shown_until, offset, out);
+            self.announce(held.position, held.shown_until, offset, TOLERANCE, out);
             // A cue ends with an empty line, and the next segment does not go on where this one ends.
             text.extend(b"\n\n");
             let mut buffer = buffer([text.into()]);
@@ -36,6 +40,9 @@ impl Placement {
             let slack = 10_000_000_000;
             (held.position - slack..held.position + held.duration + slack).contains(&time)
         };
+        if let Some(zero) = held.media_zero.filter(|zero| is_within(cue.saturating_sub(*zero))) {
+            return -zero;
+        }
         // Without a map, times are those of the presentation: so players take them, and so packagers write them.
         if map == TimestampMap::default() && is_within(cue) {
             return 0;
@@ -56,7 +63,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::container::Kind;
     use crate::element::clock::Segment;
     use crate::element::sync::SharedClock;
     use crate::engine::SegmentStart;
@@ -65,22 +71,24 @@ mod tests {
 
     /// Start and stream time of the segment event for a segment of subtitles at `position`.
     fn placed(shared: &Arc<SharedClock>, position: u64, text: &str) -> (gst::ClockTime, gst::ClockTime) {
+        placed_by(None, shared, position, text)
+    }
+
+    /// The same where the manifest says the media's time at zero, in nanoseconds.
+    fn placed_by(
+        media_zero: Option<i64>,
+        shared: &Arc<SharedClock>,
+        position: u64,
+        text: &str,
+    ) -> (gst::ClockTime, gst::ClockTime) {
         gst::init().expect("GStreamer starts");
         let mut timeline = Segment::new();
         timeline.set_start(gst::ClockTime::ZERO);
         timeline.set_time(gst::ClockTime::ZERO);
         let mut placement = Placement::new(Kind::WebVtt, timeline, shared.clone(), false);
         let mut out = Vec::new();
-        let start = SegmentStart {
-            position: Duration::from_secs(position),
-            duration: Duration::from_secs(6),
-            discontinuity: true,
-            init: None,
-            discontinuity_sequence: 0,
-            shown_until: Duration::ZERO,
-            protections: Vec::new(),
-            encrypted: false,
-        };
+        let start = SegmentStart::at(Duration::from_secs(position), Duration::from_secs(6));
+        let start = SegmentStart { discontinuity: true, media_zero, ..start };
         placement.start(start, &mut out);
         // In two pieces, which may be cut anywhere.
         placement.data(text.as_bytes()[..9].to_vec().into(), &mut out);
@@ -113,6 +121,17 @@ mod tests {
         // One for all of a film: its first cue may be far from its start.
         let late = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000\n\n00:05.000 --> 00:06.000\nx\n";
         assert_eq!(placed(&shared, 0, late), (gst::ClockTime::ZERO, gst::ClockTime::ZERO));
+    }
+
+    #[test]
+    fn cues_are_placed_as_the_manifest_says() {
+        let shared = Arc::new(SharedClock::default());
+        let plain = "WEBVTT\n\n00:00:13.000 --> 00:00:14.000\nx\n";
+        let second = S.nseconds() as i64;
+        assert_eq!(placed_by(Some(10 * second), &shared, 2, plain), (12 * S, 2 * S));
+        assert_eq!(placed_by(Some(-10 * second), &shared, 22, plain), (12 * S, 22 * S));
+        // It is wrong.
+        assert_eq!(placed_by(Some(100 * second), &shared, 12, plain), (12 * S, 12 * S));
     }
 
     #[test]

@@ -65,7 +65,12 @@ impl ObjectImpl for P2pHlsSrc {
         if self.run().is_some() {
             gst::warning!(CAT, imp = self, "{} counts from the next start on", spec.name());
         }
-        gst::debug!(CAT, imp = self, "{} = {value:?}", spec.name());
+        match spec.name() {
+            "cookies" | "extra-headers" | "proxy" | "proxy-id" | "proxy-pw" => {
+                gst::debug!(CAT, imp = self, "{} is set, to what may be secret", spec.name());
+            }
+            name => gst::debug!(CAT, imp = self, "{name} = {value:?}"),
+        }
         (property.set)(&mut self.settings.lock().unwrap(), value);
     }
 
@@ -249,6 +254,8 @@ impl P2pHlsSrc {
                 drop(playing);
                 run.seek(seek)
             }
+            // Whether that can be is not known yet.
+            None if seek.is_backward() => false,
             None => {
                 playing.early_seek = Some(seek);
                 true

@@ -64,7 +64,7 @@ impl Driver {
     fn place_message(&mut self, kind: TrackKind, number: i64, message: EventMessage) -> Option<TimedEvent> {
         let stream = self.tracks.get(kind).stream.as_ref()?;
         let placed = stream.timeline.get(number)?;
-        let offset = placed.segment.inband_events.as_ref()?.media_offset;
+        let offset = placed.segment.media_offset?;
         let update = message.mpd_update();
         let event = message.placed(stream.timeline.time_at(placed.start)?, offset);
         if !event.scheme.eq_ignore_ascii_case(MPD_EVENTS) {

@@ -18,6 +18,7 @@ use crate::engine::keys::Keys;
 use crate::engine::stream::Stream;
 use crate::engine::{SessionError, TrackKind};
 use crate::manifest::{Init, Key};
+use crate::rate::Rate;
 use crate::switcher::meeting::{self, Held, Meeting};
 
 /// With so little in hand another segment of the old variant is better than waiting for the new one.
@@ -88,8 +89,9 @@ impl Track {
         }
     }
 
-    /// Lets the next stream fetch, and goes over to it, when it is time for that; playback is at `position`.
-    pub fn switch_when_due(&mut self, keys: &mut Keys, position: Duration) -> Turn {
+    /// Lets the next stream fetch, and goes over to it, when it is time for that; playback is at `position` and goes at
+    /// `rate`.
+    pub fn switch_when_due(&mut self, keys: &mut Keys, position: Duration, rate: Rate) -> Turn {
         if let Some(turn) = self.provide_for_next(keys) {
             return turn;
         }
@@ -117,7 +119,7 @@ impl Track {
             self.pump.switch_to(number);
             return Turn::Done;
         }
-        let waits = !spare || self.pump.pushed > position.saturating_add(URGENT);
+        let waits = !spare || self.pump.pushed > position.saturating_add(rate.media_in(URGENT));
         match due {
             _ if begins => Turn::Begun,
             false => Turn::None,
@@ -176,7 +178,14 @@ impl Track {
         let next = self.next.as_mut().and_then(|next| next.loading_init.take_if(|loading| *loading == init));
         match bytes {
             Ok(bytes) => self.pump.add_init(init, bytes),
-            Err(error) if needed => return Err(error),
+            Err(error) if needed => {
+                let elsewhere = self.stream.as_mut().is_some_and(|stream| stream.look_elsewhere(&error));
+                if !elsewhere {
+                    return Err(error);
+                }
+                // Not to be asked for again: elsewhere it is another one.
+                self.loading_init = Some(init);
+            }
             Err(error) if next.is_some() => return Ok(Some(error)),
             // Of a stream that is not played any more.
             Err(error) => log::info!(target: "p2phls-engine", "{error}"),

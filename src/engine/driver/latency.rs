@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How far playback is behind the live edge, and holding it where it should be when parts are played.
+//! How far playback is behind the live edge, and holding it where it should be with low latency.
 //!
 //! Playback falls behind when it begins late or runs dry. It is brought back by position: what it has missed is
 //! left out, once, and only where it was near the edge before. Who has paused or sought is where he wants to be.
@@ -11,8 +11,9 @@ use super::Driver;
 use crate::engine::Event;
 use crate::manifest::Timeline;
 
-/// So much further behind than it should be is no reason to leave something out.
-const TOLERANCE: Duration = Duration::from_secs(1);
+/// So much further behind than it is aimed at is no reason to leave something out. Where segments come as they are made
+/// this is what the publisher wants at most.
+const TOLERANCE: Duration = Duration::from_millis(500);
 
 /// What has been left out lately was enough; a line that cannot carry the stream is not helped by more of it.
 const REST: Duration = Duration::from_secs(10);
@@ -54,6 +55,11 @@ impl Latency {
         }
     }
 
+    /// Since when the playlist has told no more, if it has told at all.
+    pub fn since(&self) -> Option<Instant> {
+        self.edge.map(|(_, at)| at)
+    }
+
     /// How far `position` is behind what is made just now. That is not listed before `piece` is full.
     pub fn behind(&self, now: Instant, position: Duration, piece: Duration) -> Option<Duration> {
         let (edge, at) = self.edge?;
@@ -76,12 +82,14 @@ impl Driver {
     pub(super) fn hold_latency(&mut self, now: Instant, position: Duration) {
         let Some(stream) = &self.tracks.main.stream else { return };
         let timeline = &stream.timeline;
-        let Some((target, start)) = timeline.part_hold_back().zip(timeline.low_latency_start()) else {
-            return;
-        };
-        let Some(behind) = self.latency.behind(now, position, timeline.piece_duration()) else { return };
-        // What is gone to has to be here, or playback would run dry there.
-        let is_held = self.buffered() >= start.saturating_add(timeline.piece_duration());
+        let target = timeline.low_latency_start().and_then(|_| timeline.latency_target());
+        let behind = self.latency.behind(now, position, timeline.piece_duration());
+        let Some((target, behind)) = target.zip(behind) else { return };
+        let start = position.saturating_add(behind.saturating_sub(target));
+        // What is gone to has to be here, or playback would run dry there. A segment that comes as it is made is whole when
+        // it is old: half of what there can be is in hand then.
+        let in_hand = timeline.piece_duration().min(target / 2);
+        let is_held = self.buffered() >= start.saturating_add(in_hand);
         if self.latency.is_to_catch_up(now, behind, target) && is_held && start > position {
             log::info!(target: "p2phls-engine", "{behind:?} behind the live edge: going on at {start:?}");
             self.latency.left_out = Some(now);

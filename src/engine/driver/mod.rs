@@ -7,22 +7,31 @@
 //! | --- | --- |
 //! | `track` | one track: what is played, what comes after it, what goes out |
 //! | `presentation` | playlists loaded and reloaded, and seeks |
-//! | `switching`, `succession` | from one variant to another, and which can follow which |
+//! | `steering` | which of several pathways is taken |
+//! | `switching`, `levels`, `succession` | from one variant to another, what there is to choose from, and which can follow which |
+//! | `ahead` | how far ahead of playback things go |
 //! | `handover` | from one stream of a track to the next |
+//! | `key_frames` | playback by these alone |
 //! | `renditions`, `shares` | sound and subtitles beside the variant, and what of the limits each track has |
+//! | `muxed` | sound that is in the variant's own segments |
 //! | `outgoing` | what goes out next |
 //! | `events` | what the publisher tells of moments of the presentation |
 //! | `status` | playback's position and the statistics |
 //! | `latency` | how far that is behind the live edge |
 
+mod ahead;
 mod events;
 mod handover;
+mod key_frames;
 mod latency;
+mod levels;
+mod muxed;
 mod outgoing;
 mod presentation;
 mod renditions;
 mod shares;
 mod status;
+mod steering;
 mod succession;
 mod switching;
 mod track;
@@ -37,6 +46,8 @@ use url::Url;
 
 use crate::engine::cmcd::content_id;
 use crate::engine::fetcher::FetchEvent;
+use crate::engine::follower::at;
+use crate::engine::key_frames::News as KeyFrameNews;
 use crate::engine::keys::{self, Keys};
 use crate::engine::mesh::MeshInput;
 use crate::engine::output::{TrackReader, TrackWriter};
@@ -45,13 +56,16 @@ use crate::engine::report::StallMeter;
 use crate::engine::session::{Shared, Wishes};
 use crate::engine::stream::{FetchEvents, Stream, StreamId};
 use crate::engine::told::Told;
-use crate::engine::{Config, Event, SessionError, TrackKind};
+use crate::engine::{Config, Event, P2pMode, SessionError, TrackKind};
 use crate::manifest::{DateRange, Init, Presentation, Source, TimedEvent, Variant};
 use crate::net::http::{HttpClient, HttpConfig};
+use crate::net::proxy::Proxies;
 use crate::net::{cmcd, tls};
-use crate::switcher::Line;
+use crate::rate::Rate;
+use crate::switcher::{Line, Pathways};
+use key_frames::ByKeyFrames;
 use latency::Latency;
-use switching::Switching;
+use levels::Switching;
 use track::Track;
 
 /// How often playback's position is looked at and the statistics are written.
@@ -71,8 +85,12 @@ pub(super) struct Driver {
     wishes: Wishes,
     started: Instant,
     presentation: Option<Arc<Presentation>>,
+    /// Which CDN is taken; None: nobody steers it.
+    pathways: Option<Pathways>,
     /// Where playlists come from; None before it is known.
     source: Option<Source>,
+    /// Of the manifest that the presentation was made of.
+    revision: u64,
     /// Where the first playlist came from.
     url: Option<Url>,
     tracks: PerTrack<Track>,
@@ -88,7 +106,10 @@ pub(super) struct Driver {
     stalls: StallMeter,
     /// Playback went on when it was looked at last.
     was_playing: bool,
+    /// How fast it goes, as far as is known.
+    rate: Rate,
     latency: Latency,
+    by_key_frames: ByKeyFrames,
     startup: Option<Duration>,
     /// What requests tell of playback.
     cmcd: Option<Arc<cmcd::Session>>,
@@ -132,6 +153,7 @@ struct Senders {
     playlists: mpsc::Sender<PlaylistEvent>,
     fetches: FetchEvents,
     inits: mpsc::Sender<InitResult>,
+    key_frames: mpsc::Sender<(u64, KeyFrameNews)>,
 }
 
 /// The other ends.
@@ -140,6 +162,7 @@ pub(super) struct Receivers {
     fetches: mpsc::Receiver<(StreamId, FetchEvent)>,
     inits: mpsc::Receiver<InitResult>,
     keys: mpsc::Receiver<keys::Loaded>,
+    key_frames: mpsc::Receiver<(u64, KeyFrameNews)>,
 }
 
 /// What the task waits for.
@@ -148,6 +171,8 @@ enum Input {
     Fetch(StreamId, FetchEvent),
     Init(InitResult),
     Key(keys::Loaded),
+    /// Of playback by key frames, for the seek that this counts.
+    KeyFrames(u64, KeyFrameNews),
     Mesh(StreamId, MeshInput),
     Seek,
     Select,
@@ -161,6 +186,7 @@ enum Input {
 struct World {
     http: HttpClient,
     tls: rustls::ClientConfig,
+    proxies: Proxies,
     loader: Loader,
 }
 
@@ -177,6 +203,12 @@ impl Driver {
         let fetches = mpsc::channel(FETCH_EVENTS);
         let inits = mpsc::channel(1);
         let keys = mpsc::channel(1);
+        let key_frames = mpsc::channel(1);
+        let mut config = config;
+        if config.location.scheme() == "file" {
+            // Nobody else's business, and nobody else knows the swarm's name.
+            config.p2p = P2pMode::Off;
+        }
         let config = Arc::new(config);
         let [main, audio, subtitles] = ways;
         let track = |kind, writer| Track::new(kind, config.clone(), writer);
@@ -187,7 +219,9 @@ impl Driver {
             wishes,
             started: Instant::now(),
             presentation: None,
+            pathways: None,
             source: None,
+            revision: 0,
             url: None,
             tracks: PerTrack {
                 main: track(TrackKind::Main, main.0),
@@ -197,19 +231,31 @@ impl Driver {
             readers: PerTrack { main: main.1, audio: audio.1, subtitles: subtitles.1 },
             streams: 0,
             keys: Keys::new(keys.0),
-            senders: Senders { playlists: playlists.0, fetches: fetches.0, inits: inits.0 },
+            senders: Senders {
+                playlists: playlists.0,
+                fetches: fetches.0,
+                inits: inits.0,
+                key_frames: key_frames.0,
+            },
             date_ranges: Vec::new(),
             listed_events: Arc::new([]),
             told: Told::default(),
             stalls: StallMeter::default(),
             was_playing: false,
+            rate: Rate::NORMAL,
             latency: Latency::default(),
+            by_key_frames: ByKeyFrames::default(),
             startup: None,
             cmcd: config.cmcd.map(|mode| cmcd::Session::new(mode, rand::random(), content_id(&config))),
             config,
         };
-        let receivers =
-            Receivers { playlists: playlists.1, fetches: fetches.1, inits: inits.1, keys: keys.1 };
+        let receivers = Receivers {
+            playlists: playlists.1,
+            fetches: fetches.1,
+            inits: inits.1,
+            keys: keys.1,
+            key_frames: key_frames.1,
+        };
         (driver, receivers)
     }
 
@@ -245,6 +291,7 @@ impl Driver {
                 Some((stream, event)) = from.fetches.recv() => Input::Fetch(stream, event),
                 Some(init) = from.inits.recv() => Input::Init(init),
                 Some(key) = from.keys.recv() => Input::Key(key),
+                Some((generation, news)) = from.key_frames.recv() => Input::KeyFrames(generation, news),
                 input = main.happens() => input,
                 input = audio.happens() => input,
                 input = subtitles.happens() => input,
@@ -254,16 +301,16 @@ impl Driver {
             match input {
                 Input::Stopped => return Ok(()),
                 Input::Seek => {
-                    self.seek();
+                    self.seek(&world);
                     self.provide_renditions(&world);
                 }
                 Input::Select => self.select(&world),
                 Input::Playlist(event) => self.handle_playlist(event, &world)?,
                 Input::Fetch(stream, event) => {
-                    let told =
+                    let tells =
                         |id| self.streams().find(|s| s.id == stream).is_none_or(|s| s.tells_of_line(id));
                     if let FetchEvent::Bytes { fetch, bytes } = &event
-                        && told(*fetch)
+                        && tells(*fetch)
                     {
                         self.switching.watch(Instant::now(), bytes.len());
                     }
@@ -276,8 +323,11 @@ impl Driver {
                     if let Some(Some(useless)) = self.survive(kind, taken)? {
                         self.refuse_useless(kind, &useless);
                     }
+                    // It tells what container this is.
+                    self.share_timeline();
                 }
                 Input::Key(key) => self.handle_key(key)?,
+                Input::KeyFrames(generation, news) => self.handle_key_frames(generation, news, &world)?,
                 Input::Mesh(stream, input) => {
                     if let Some(stream) = self.stream(stream) {
                         stream.handle_mesh(input);
@@ -285,8 +335,11 @@ impl Driver {
                 }
                 Input::Tick => {
                     self.tick();
-                    self.adapt(&world);
-                    self.fill_silence();
+                    self.steer(&world);
+                    if !self.is_by_key_frames() {
+                        self.adapt(&world);
+                        self.fill_silence();
+                    }
                 }
                 Input::Timeout => self.streams_mut().for_each(|stream| stream.viewer.handle_timeout()),
                 Input::Writable => {}
@@ -297,15 +350,19 @@ impl Driver {
     fn world(&self) -> Result<World, SessionError> {
         let tls = tls::client_config(self.config.tls.strict, self.config.tls.ca_file.as_ref());
         let tls = tls.map_err(settings)?;
+        let proxies = Proxies::new(self.config.proxy.clone());
         let http = HttpConfig {
+            home: self.config.location.clone(),
             user_agent: self.config.user_agent.clone(),
             extra_headers: self.config.extra_headers.clone(),
+            cookies: self.config.cookies.clone(),
+            proxies: proxies.clone(),
             timeout: self.config.timeout,
             cmcd: self.cmcd.clone(),
         };
         let http = HttpClient::new(http, tls.clone()).map_err(settings)?;
         let loader = Loader { http: http.clone(), retries: self.config.retries };
-        Ok(World { http, tls, loader })
+        Ok(World { http, tls, proxies, loader })
     }
 
     /// Has the presentation loaded.
@@ -356,11 +413,4 @@ impl Driver {
 
 fn settings(error: impl std::fmt::Display) -> SessionError {
     SessionError::Settings(error.to_string())
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time.into()).await,
-        None => std::future::pending().await,
-    }
 }

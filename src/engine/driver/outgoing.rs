@@ -9,17 +9,19 @@ use super::track::Pumped;
 use super::{Driver, World};
 use crate::engine::{Event, SessionError, TrackKind, resource};
 use crate::manifest::Init;
-use crate::net::cmcd::{Kind, Object};
-use crate::net::http::{HttpClient, Part};
-
-/// An initialisation segment is small; more than this is something else.
-const MAX_INIT: usize = 4 << 20;
+use crate::net::http::HttpClient;
 
 impl Driver {
     /// Hands over what can go out of a track. True if there may be more to do.
     pub(super) fn pump(&mut self, kind: TrackKind, world: &World) -> Result<bool, SessionError> {
+        if self.is_by_key_frames() {
+            return Ok(false);
+        }
+        if kind == TrackKind::Audio && self.relay() {
+            return Ok(true);
+        }
         let position = self.position();
-        match self.tracks.get_mut(kind).switch_when_due(&mut self.keys, position) {
+        match self.tracks.get_mut(kind).switch_when_due(&mut self.keys, position, self.rate) {
             Turn::None => {}
             Turn::Waits => return Ok(false),
             Turn::Begun | Turn::Later => return Ok(true),
@@ -29,7 +31,9 @@ impl Driver {
             }
             Turn::Useless(error) => self.refuse_useless(kind, &error),
             Turn::Done if kind == TrackKind::Main => {
+                self.switching.arrive();
                 self.share_timeline();
+                self.follow_variant();
                 self.provide_renditions(world);
             }
             Turn::Done => {}
@@ -43,9 +47,14 @@ impl Driver {
         let pumped = self.tracks.get_mut(kind).pump(&mut self.keys, until)?;
         self.take_messages(kind);
         let main = &self.tracks.main;
-        if main.pump.has_begun() || main.pump.pushed != before {
+        let is_through = main.pump.pushed != before;
+        if main.pump.has_begun() || is_through {
             let variant = main.stream.as_ref().and_then(|stream| stream.index);
             self.switching.note_shown(variant);
+        }
+        // With each segment, so that they are complete before the end goes out.
+        if is_through {
+            self.write_statistics();
         }
         match pumped {
             Pumped::Nothing => return Ok(false),
@@ -61,13 +70,9 @@ impl Driver {
     }
 
     fn load_init(&self, http: &HttpClient, kind: TrackKind, init: Arc<Init>) {
-        let http = http.asking_for(Object { kind: Kind::Init, ..Object::default() });
-        let (results, retries) = (self.senders.inits.clone(), self.config.retries);
+        let (http, results, retries) = (http.clone(), self.senders.inits.clone(), self.config.retries);
         tokio::spawn(async move {
-            let range = init.byte_range;
-            let part = range.map_or(Part::default(), |r| Part { offset: r.offset, length: Some(r.length) });
-            let loaded = resource::load(&http, &init.url, part, MAX_INIT, retries).await;
-            let bytes = loaded.map(|(_, bytes)| bytes);
+            let bytes = resource::load_init(&http, &init, retries).await;
             // The session has ended when nobody listens.
             let _ = results.send((kind, init, bytes)).await;
         });

@@ -2,18 +2,19 @@
 
 //! The presentation: loaded, reloaded, and where in it playback goes.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
 use super::track::{Followed, Track};
 use super::{Driver, World};
 use crate::engine::follower::{Follower, FollowerEvent};
-use crate::engine::playlists::{self, Media, Opened, PlaylistEvent};
+use crate::engine::playlists::{Media, Opened, PlaylistEvent};
 use crate::engine::session::Seek;
 use crate::engine::stream::{Identity, PlayedRendition, Stream, StreamId};
 use crate::engine::{Event, SessionError, TrackKind, cmcd, keys};
-use crate::manifest::Timeline;
+use crate::manifest::{PlacedSegment, Presentation, Timeline};
 
 impl Driver {
     pub(super) fn handle_playlist(
@@ -31,13 +32,18 @@ impl Driver {
                 self.survive(kind, handled)?;
             }
             PlaylistEvent::Followed(id, event) => self.handle_followed(id, event, world)?,
+            PlaylistEvent::Steered(answer) => self.handle_steered(answer),
         }
         Ok(())
     }
 
     fn handle_opened(&mut self, opened: Opened, world: &World) -> Result<(), SessionError> {
-        let Opened { url, source, presentation, media } = opened;
+        let Opened { url, source, presentation, pathways, media } = opened;
         (self.url, self.presentation, self.source) = (Some(url), presentation.clone(), Some(source));
+        self.pathways = pathways;
+        if let Some(index) = media.variant {
+            self.begin_on(index);
+        }
         if let (Some(presentation), Some(index)) = (&presentation, media.variant) {
             self.share_out(presentation, &presentation.variants[index]);
         }
@@ -46,7 +52,7 @@ impl Driver {
         self.share_timeline();
         self.tell_cdn();
         let duration = self.shared.lock().duration;
-        self.seek();
+        self.seek(world);
         let (tracks, captions) = self.open_tracks(world);
         self.emit(Event::Ready { tracks, captions, duration });
         let data = presentation.map(|p| p.session_data.clone()).unwrap_or_default();
@@ -68,16 +74,16 @@ impl Driver {
     ) -> Result<Stream, SessionError> {
         let Media { variant: index, playlist, begun } = media;
         let variants = self.presentation.as_ref().map(|p| p.variants.as_slice()).unwrap_or_default();
-        let others = index.map(|index| playlists::redundant(variants, index)).unwrap_or_default();
-        let urls = others.iter().skip(1).map(|other| variants[*other].url.clone());
-        let urls: Vec<_> = [playlist.url.clone()].into_iter().chain(urls).collect();
         let variant = index.and_then(|index| variants.get(index));
+        let of_rendition = rendition.as_ref().and_then(|played| played.rendition.url.as_ref());
+        let address = variant.map(|variant| &variant.url).or(of_rendition).unwrap_or(&playlist.url).clone();
         let identity = Identity {
             index,
             kind: cmcd::kind_of(kind, self.presentation.as_deref(), variant),
             variant: variant.cloned(),
             format: self.presentation.as_ref().map(|p| p.format).unwrap_or_default(),
             rendition,
+            address,
             playlist_url: playlist.url.clone(),
         };
         self.streams += 1;
@@ -85,20 +91,22 @@ impl Driver {
         let events = self.senders.fetches.clone();
         let config = self.tracks.get(kind).config.clone();
         let mut stream = Stream::new(id, config, identity, timeline.clone(), events)?;
-        stream.servers = urls.len() - 1;
+        stream.viewer.handle_rate(self.rate);
         if let Some(url) = &self.url {
-            stream.join_swarm(url, &world.tls)?;
+            stream.join_swarm(url, &world.tls, &world.proxies)?;
         }
         if let Some(source) = &self.source {
             let follower = Follower {
                 stream: id,
                 loader: world.loader.clone(),
-                feed: source.follow(urls, &playlist, begun, &timeline),
+                feed: source.follow(vec![playlist.url.clone()], &playlist, begun, &timeline),
                 bell: stream.bell.clone(),
+                order: stream.places(),
                 events: self.senders.playlists.clone(),
             };
             stream.follower = Some(tokio::spawn(follower.run(timeline)).abort_handle());
         }
+        self.tell_places(&stream);
         Ok(stream)
     }
 
@@ -112,6 +120,9 @@ impl Driver {
         let of_track = |kind: &TrackKind| self.tracks.get(*kind).streams().any(|stream| stream.id == id);
         // Of a stream that is not played any more.
         let Some(kind) = TrackKind::ALL.into_iter().find(of_track) else { return Ok(()) };
+        if let FollowerEvent::Updated { moved: Some(moved), .. } = &event {
+            self.handle_moved(id, moved);
+        }
         let track = self.tracks.get_mut(kind);
         if track.next.as_ref().is_some_and(|next| next.stream.id == id) {
             if !track.handle_next_followed(event) {
@@ -130,10 +141,11 @@ impl Driver {
             Some(Followed::Updated) => {}
         }
         if kind == TrackKind::Main {
+            self.take_up_offer();
             self.share_timeline();
             self.tell_metadata();
-            if self.tracks.main.pump.cursor().is_none() {
-                self.seek();
+            if self.tracks.main.pump.cursor().is_none() && !self.is_by_key_frames() {
+                self.seek(world);
             }
         } else {
             self.tracks.get_mut(kind).go_on();
@@ -141,13 +153,40 @@ impl Driver {
         Ok(())
     }
 
+    /// The manifest may offer other variants by now.
+    fn take_up_offer(&mut self) {
+        let (Some(source), Some(presentation)) = (&self.source, &mut self.presentation) else { return };
+        let Some(newer) = source.renewed(&mut self.revision) else { return };
+        let mut taken = Presentation::clone(presentation);
+        let gone = taken.take_up(newer);
+        if gone == self.switching.gone && taken == **presentation {
+            return;
+        }
+        log::info!(
+            target: "p2phls-engine",
+            "the manifest has {} variants now, {} of which are gone", taken.variants.len(), gone.len()
+        );
+        (*presentation, self.switching.gone) = (Arc::new(taken), gone);
+        if let Some(pathways) = &mut self.pathways {
+            pathways.take_presentation(presentation);
+        }
+        self.switching.forget_levels();
+        self.streams().for_each(|stream| self.tell_places(stream));
+    }
+
     /// Lets the element see what there is to play.
     pub(super) fn share_timeline(&mut self) {
         let Some(stream) = &self.tracks.main.stream else { return };
         self.latency.note(Instant::now(), &stream.timeline);
+        let entries = entries(&stream.timeline);
+        let has_key_frames = self.has_key_frames();
         let mut shared = self.shared.lock();
         let before = std::mem::replace(&mut shared.duration, stream.timeline.duration());
-        shared.window = Some(stream.timeline.window());
+        shared.window = Some(stream.timeline.seekable());
+        let is_close = stream.timeline.latency_target().is_some();
+        shared.moving = self.latency.since().filter(|_| is_close).zip(Some(stream.timeline.piece_duration()));
+        shared.entries = entries;
+        shared.has_key_frames = has_key_frames;
         shared.live = stream.timeline.is_live();
         let (known, duration) = (shared.known, shared.duration);
         shared.known = true;
@@ -158,15 +197,29 @@ impl Driver {
     }
 
     /// Goes to where the last seek points, or to the start.
-    pub(super) fn seek(&mut self) {
-        let Seek { generation, position } = *self.wishes.seeks.borrow_and_update();
+    pub(super) fn seek(&mut self, world: &World) {
+        let seek = *self.wishes.seeks.borrow_and_update();
+        self.leave_key_frames();
+        self.set_rate(seek.rate);
         self.hurry_switch();
+        match seek.key_frames {
+            Some(wanted) if self.play_key_frames(seek, wanted, world) => {
+                self.latency.leave();
+                self.stalls.reset();
+                self.was_playing = false;
+                self.tell_cdn();
+            }
+            _ => self.play_from(seek),
+        }
+    }
+
+    /// Plays on from where a seek goes, all that there is.
+    pub(super) fn play_from(&mut self, Seek { generation, position, .. }: Seek) {
         let Some(stream) = &self.tracks.main.stream else { return };
         if stream.timeline.segments().is_empty() {
             return; // A live stream that has not begun.
         }
-        let start = || stream.timeline.exact_start().unwrap_or_else(|| stream.timeline.start_position());
-        let position = if generation == 0 { start() } else { position };
+        let position = if generation == 0 { stream.timeline.start_position() } else { position };
         let begins_at_edge = generation == 0 && stream.timeline.low_latency_start().is_some();
         self.shared.lock().begin = begins_at_edge.then(|| (position, Instant::now()));
         match generation {
@@ -197,6 +250,9 @@ impl Driver {
             TrackKind::ALL.into_iter().find(|kind| needs(self.tracks.get(*kind)))
         };
         if let Some(kind) = of(&|track| track.needed_key.as_ref() == Some(url)) {
+            if self.tracks.get_mut(kind).look_elsewhere(&error) {
+                return Ok(());
+            }
             self.survive(kind, Err(error)).map(|_: Option<()>| ())
         } else if let Some(kind) = of(&|track| track.next_begins_with(url)) {
             self.refuse_useless(kind, &error);
@@ -207,4 +263,10 @@ impl Driver {
             Ok(())
         }
     }
+}
+
+/// Where playback can begin without showing anything that comes before.
+fn entries(timeline: &Timeline) -> Vec<Duration> {
+    let begins = |placed: &&PlacedSegment| placed.is_independent() && placed.is_playable();
+    timeline.segments().iter().filter(begins).map(|placed| placed.start).collect()
 }

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::muxed::Muxed;
 use super::shares::{Beside, share_of};
 use super::track::Track;
 use super::{Driver, World};
+use crate::engine::places;
 use crate::engine::playlists::{Media, PlaylistEvent};
 use crate::engine::stream::{PlayedRendition, Stream};
 use crate::engine::tracks::{self, Alternative, Captions, Selection, TrackInfo};
@@ -36,6 +38,8 @@ pub struct Choice {
     playing: Option<Url>,
     /// What could not take the place of what is played.
     refused: Vec<Url>,
+    /// The same of the sound in the main track's segments.
+    pub(super) muxed_refused: bool,
 }
 
 impl Choice {
@@ -46,6 +50,11 @@ impl Choice {
     /// What was to be played next is not any more.
     pub fn forget(&mut self) {
         self.playing = None;
+    }
+
+    /// No playlist of its own is played, and none is on its way.
+    pub fn leave(&mut self) {
+        (self.loading, self.playing) = (None, None);
     }
 
     fn is_for(&self, url: &Url) -> bool {
@@ -72,6 +81,9 @@ impl Driver {
                 continue;
             }
             let chosen = tracks::first_choice(kind, &alternatives);
+            if kind == TrackKind::Audio {
+                self.tap_main(&presentation);
+            }
             let described = alternatives.iter().map(|a| Alternative::of_rendition(&presentation, a));
             infos.push(TrackInfo {
                 kind,
@@ -102,6 +114,9 @@ impl Driver {
             {
                 track.choice.wanted = wanted;
             }
+            if audio.is_none() {
+                self.tracks.main.pump.tap = None;
+            }
         }
         self.provide_renditions(world);
     }
@@ -123,26 +138,35 @@ impl Driver {
         let variant = self.tracks.main.stream.as_ref().and_then(|stream| stream.variant.clone());
         let (Some(presentation), Some(variant)) = (self.presentation.clone(), variant) else { return };
         let reports = self.reports();
-        for track in [&mut self.tracks.audio, &mut self.tracks.subtitles] {
+        for kind in [TrackKind::Audio, TrackKind::Subtitles] {
+            let track = self.tracks.get_mut(kind);
             let wanted = track.choice.wanted.and_then(|index| track.choice.alternatives.get(index)).cloned();
             let Some(wanted) = wanted else {
-                if track.stream.is_some() || track.choice.is_loading() {
-                    (track.choice.loading, track.choice.playing) = (None, None);
+                if track.stream.is_some() || track.choice.is_loading() || track.muxed != Muxed::Off {
+                    track.choice.leave();
                     track.leave();
                 }
                 continue;
             };
             // The variant in play may not have it: what is played then stays.
             let rendition = tracks::counterpart(&presentation, &variant, &wanted).unwrap_or(wanted);
-            let Some(url) = rendition.url.clone() else { continue };
+            let Some(url) = rendition.url.clone() else {
+                self.play_muxed();
+                continue;
+            };
             let under_way = match &track.choice.loading {
                 Some(loading) => loading.url.as_ref(),
                 None => track.choice.playing.as_ref(),
             };
-            if under_way == Some(&url) || track.choice.refused.contains(&url) {
+            // On other pathways it is the same.
+            let places = places::of_rendition(&presentation, &rendition);
+            let is_it = |other: Option<&Url>| {
+                other == Some(&url) || places.iter().any(|place| Some(&place.url) == other)
+            };
+            if is_it(under_way) || track.choice.refused.contains(&url) {
                 continue;
             }
-            if track.choice.playing.as_ref() == Some(&url) {
+            if is_it(track.choice.playing.as_ref()) {
                 // Back to what is still played.
                 track.choice.loading = None;
                 continue;
@@ -175,9 +199,14 @@ impl Driver {
         let (Some(presentation), Some(rendition)) = (self.presentation.clone(), rendition) else {
             return Ok(());
         };
-        let track = self.tracks.get_mut(kind);
-        let media = match media.and_then(|media| fits(track, media)) {
-            Err(error) if kind == TrackKind::Audio && track.stream.is_some() => {
+        let track = self.tracks.get(kind);
+        let heard = match track.muxed {
+            Muxed::Off | Muxed::Next => track.stream.as_ref(),
+            Muxed::On(_) | Muxed::Last(..) => self.tracks.main.stream.as_ref(),
+        };
+        let media = match media.and_then(|media| fits(heard, media)) {
+            Err(error) if kind == TrackKind::Audio && heard.is_some() => {
+                let track = self.tracks.get_mut(kind);
                 // There is still the sound that is played.
                 track.choice.refused.push(url.clone());
                 self.emit(Event::Warning(error));
@@ -195,7 +224,14 @@ impl Driver {
         let main_pushed = self.tracks.main.pump.pushed;
         let track = self.tracks.get_mut(kind);
         track.choice.playing = Some(url.clone());
-        if track.stream.is_none() {
+        track.stay_apart();
+        if let Muxed::On(relay) | Muxed::Last(relay, _) = track.muxed
+            && !relay.is_fresh()
+            && let Some(number) = first_after(&stream.timeline, relay.within().unwrap_or(track.pump.pushed))
+        {
+            track.part_from_main(stream, relay, number);
+        } else if track.stream.is_none() || track.muxed != Muxed::Off {
+            track.muxed = Muxed::Off;
             // Where playback is; at the start and after a seek that is where the others go.
             let position = playback.map_or(track.pump.pushed, |playback| playback.min(main_pushed));
             track.begin(stream, position);
@@ -220,7 +256,8 @@ impl Driver {
             Err(error) if kind == TrackKind::Subtitles => {
                 self.emit(Event::Warning(error));
                 let track = &mut self.tracks.subtitles;
-                (track.choice.wanted, track.choice.loading, track.choice.playing) = (None, None, None);
+                track.choice.wanted = None;
+                track.choice.leave();
                 track.leave();
                 Ok(None)
             }
@@ -232,7 +269,7 @@ impl Driver {
     pub(super) fn fill_silence(&mut self) {
         let (pushed, ended) = (self.tracks.main.pump.pushed, self.tracks.main.pump.has_ended());
         // Not further ahead than need be: some may be chosen any time.
-        let until = pushed.min(self.position() + SILENCE_AHEAD);
+        let until = pushed.min(self.position() + self.rate.or_normal().media_in(SILENCE_AHEAD));
         let track = &mut self.tracks.subtitles;
         if track.stream.is_none() && !track.choice.is_loading() && !track.choice.alternatives.is_empty() {
             track.pump.fill_up_to(until);
@@ -251,9 +288,9 @@ fn reported(reports: &[RenditionReport], url: &Url) -> Directives {
 }
 
 /// A rendition that can be played on the same pad as what is played now, going by what its playlist says.
-fn fits(track: &Track, media: Media) -> Result<Media, SessionError> {
+fn fits(heard: Option<&Stream>, media: Media) -> Result<Media, SessionError> {
     let has_init = |segment: Option<&Segment>| segment.map(|segment| segment.init.is_some());
-    let playing = track.stream.as_ref().and_then(|stream| stream.timeline.segments().front());
+    let playing = heard.and_then(|stream| stream.timeline.segments().front());
     match (has_init(playing.map(|placed| &placed.segment)), has_init(media.playlist.segments.first())) {
         (Some(one), Some(other)) if one != other => Err(SessionError::Unsupported(format!(
             "{}: it is packed in another way than what is played, and cannot follow it",
@@ -266,8 +303,6 @@ fn fits(track: &Track, media: Media) -> Result<Media, SessionError> {
 /// Where what a track plays and what it shall play meet: the number of the last segment of the one and of the first
 /// of the other. What is going out goes out whole; what comes twice of the other is not shown again.
 fn meeting(track: &Track, other: &Timeline) -> Option<Meeting> {
-    /// Durations in playlists are rounded.
-    const ROUNDING: Duration = Duration::from_millis(100);
     let stream: &Stream = track.stream.as_ref()?;
     let cursor = track.pump.cursor()?.0;
     let last = cursor - i64::from(!track.pump.has_begun());
@@ -275,7 +310,11 @@ fn meeting(track: &Track, other: &Timeline) -> Option<Meeting> {
         Some(placed) if track.pump.has_begun() => placed.end(),
         _ => track.pump.pushed,
     };
-    let first = other.at(until.saturating_add(ROUNDING)).map(|placed| placed.number);
-    let behind = || other.segments().back().map(|last| last.number + 1);
-    Some(Meeting { last, first: first.or_else(behind)? })
+    Some(Meeting { last, first: first_after(other, until)? })
+}
+
+/// Number of the segment to go on with after what ends at `until`; None where there are none at all.
+fn first_after(timeline: &Timeline, until: Duration) -> Option<i64> {
+    let first = timeline.at(until.saturating_add(tracks::ROUNDING)).map(|placed| placed.number);
+    first.or_else(|| timeline.segments().back().map(|last| last.number + 1))
 }

@@ -74,6 +74,8 @@ mod tests {
             max_memory: 256 << 20,
             user_agent: String::new(),
             extra_headers: Vec::new(),
+            cookies: Vec::new(),
+            proxy: None,
             cmcd: None,
             connection_speed: 0,
             start_bitrate: 0,

@@ -20,7 +20,8 @@ impl Driver {
         let playback = self.config.clock.playback();
         let pushed = self.pushed();
         let position = playback.map_or(pushed, |p| p.position);
-        if let Some(playback) = playback {
+        self.set_rate(playback.map_or(self.rate, |playback| playback.rate));
+        if let Some(playback) = playback.filter(|_| !self.is_by_key_frames()) {
             let since_start = now.saturating_duration_since(self.started);
             let ended = self.tracks.main.pump.has_ended();
             let before = self.stalls.stalls;
@@ -38,6 +39,7 @@ impl Driver {
         }
         for stream in self.streams_mut() {
             stream.watch_swarm();
+            stream.look_after_hints();
             if let Some(playback) = playback {
                 stream.viewer.handle_playback(now, playback.position, playback.playing);
             }
@@ -50,6 +52,15 @@ impl Driver {
                 });
             }
         }
+        self.write_statistics();
+        self.tell_cdn();
+    }
+
+    /// Shows how things stand now.
+    pub(super) fn write_statistics(&self) {
+        let now = Instant::now();
+        let playback = self.config.clock.playback();
+        let position = playback.map_or(self.pushed(), |playback| playback.position);
         let counters = self.tracks.iter().map(Track::counters).fold(Counters::default(), report::sum);
         let memory = self.streams().map(|stream| stream.viewer.memory()).sum();
         let skipped = self.tracks.iter().map(|track| track.skipped).sum();
@@ -74,10 +85,9 @@ impl Driver {
         stats.memory = memory;
         stats.variant_uri = Url::to_string(&stream.playlist_url);
         stats.variant_bandwidth = stream.variant.as_ref().map_or(0, |v| v.bandwidth);
+        stats.pathway = stream.variant.as_ref().and_then(|v| v.pathway_id.clone());
         stats.variant_switches = self.switching.count;
         stats.peers = peers;
-        drop(shared);
-        self.tell_cdn();
     }
 
     /// Lets requests tell how playback stands.
@@ -91,6 +101,7 @@ impl Driver {
             format: Some(format.in_cmcd()),
             live: Some(stream.timeline.is_live()),
             position: self.position(),
+            rate: self.rate,
             playing: self.config.clock.playback().map(|playback| playback.playing),
             throughput: shared.stats.http_rate,
             top_bitrate: bitrates.filter(|rate| self.switching.limits.allow(*rate)).max().unwrap_or(0),

@@ -2,29 +2,14 @@
 
 //! Which variants can follow each other while downstream stays as it is.
 
-use std::collections::BTreeSet;
-
+use crate::engine::codecs::families;
 use crate::manifest::Variant;
 
 /// Whether one variant can follow another on the same pads: the same kinds of codecs, renditions in
 /// the same roles.
 pub(super) fn goes_with(one: &Variant, other: &Variant) -> bool {
-    fn families(variant: &Variant) -> Option<BTreeSet<&str>> {
-        let family = |codec: &'_ str| -> &'static str {
-            match codec.trim().get(..4).unwrap_or_default() {
-                "avc1" | "avc3" => "avc",
-                "hvc1" | "hev1" | "dvh1" | "dvhe" => "hevc",
-                "av01" => "av1",
-                "vp09" => "vp9",
-                "mp4a" => "aac",
-                "ac-3" | "ec-3" => "ac3",
-                _ => "other",
-            }
-        };
-        Some(variant.codecs.as_deref()?.split(',').map(family).collect())
-    }
-    let same_codecs = match (families(one), families(other)) {
-        (Some(one), Some(other)) => one == other,
+    let same_codecs = match (&one.codecs, &other.codecs) {
+        (Some(one), Some(other)) => families(one) == families(other),
         _ => true,
     };
     same_codecs

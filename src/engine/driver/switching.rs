@@ -6,154 +6,15 @@
 //! segment begins in both, and the new stream fetches from there on while the old one plays up to
 //! it: see `handover`.
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::succession::goes_with;
+use super::levels::Why;
 use super::{Driver, World};
 use crate::engine::playlists::{Media, PlaylistEvent};
 use crate::engine::stream::Stream;
-use crate::engine::{Config, SessionError, TrackKind, playlists};
-use crate::manifest::Presentation;
-use crate::switcher::ladder::{Offer, ladder};
+use crate::engine::{SessionError, TrackKind};
 use crate::switcher::meeting::{self, Meeting};
-use crate::switcher::{Adaptation, Limits, Line, Standing, Step, Throughput};
-
-/// With more than this in hand downstream playback can do without the next segment until it is whole.
-const RELAXED: Duration = Duration::from_secs(1);
-
-/// While it plays, downstream is not given more than this ahead of playback: what it has cannot be replaced.
-const AHEAD: Duration = Duration::from_secs(3);
-
-/// The same at the start, and for how long: a player may want more before it plays.
-const AHEAD_AT_START: Duration = Duration::from_secs(2);
-const START: Duration = Duration::from_secs(1);
-
-/// Why playback goes to another variant.
-#[derive(Clone, Copy, Debug)]
-enum Why {
-    /// The line can carry more, or no longer so much.
-    Line(Step),
-    /// The publisher does not have this segment of the one in play.
-    Gap(i64),
-}
-
-/// What is known of switching.
-pub(super) struct Switching {
-    /// Bits a second, where the application has said what there is: nothing is measured then.
-    fixed: Option<u64>,
-    /// Bits a second to begin with; 0 is unknown.
-    start: u64,
-    pub limits: Limits,
-    throughput: Throughput,
-    adaptation: Option<Adaptation>,
-    /// Which variant each level of the adaptation is.
-    levels: Vec<usize>,
-    /// Its playlist is on its way.
-    loading: Option<(usize, Why)>,
-    /// Variants that cannot follow the one in play.
-    refused: BTreeSet<usize>,
-    /// Segments that are gaps, and variants that do not have them either.
-    gaps: BTreeSet<(i64, usize)>,
-    /// The last of these that another variant has been gone to for.
-    detour: Option<i64>,
-    /// The variant of which something went out last.
-    shown: Option<usize>,
-    /// Times that playback went on with another.
-    pub count: u64,
-}
-
-impl Switching {
-    pub fn new(config: &Config) -> Self {
-        Self {
-            fixed: (config.connection_speed > 0).then_some(config.connection_speed),
-            start: config.start_bitrate,
-            limits: Limits {
-                min: config.min_bitrate,
-                max: config.max_bitrate,
-                target_ratio: config.bandwidth_target_ratio,
-            },
-            throughput: Throughput::default(),
-            adaptation: None,
-            levels: Vec::new(),
-            loading: None,
-            refused: BTreeSet::new(),
-            gaps: BTreeSet::new(),
-            detour: None,
-            shown: None,
-            count: 0,
-        }
-    }
-
-    /// Something of this variant has gone out.
-    pub fn note_shown(&mut self, variant: Option<usize>) {
-        if self.shown.is_some() && variant != self.shown {
-            self.count += 1;
-        }
-        self.shown = variant;
-    }
-
-    /// Bits a second to choose the first variant by; 0 is unknown.
-    pub fn start_rate(&self) -> u64 {
-        self.fixed.unwrap_or(self.start)
-    }
-
-    /// What HTTP delivers is measured whatever it is for.
-    pub fn watch(&mut self, now: Instant, bytes: usize) {
-        self.throughput.record(now, bytes as u64);
-    }
-
-    /// What HTTP does from now on.
-    pub fn set_line(&mut self, now: Instant, line: Line) {
-        self.throughput.set_line(now, line);
-    }
-
-    /// Begins to choose among the variants that can follow the one that is played.
-    fn begin(&mut self, presentation: &Presentation, playing: usize) {
-        let variants = &presentation.variants;
-        let possible: Vec<usize> = (0..variants.len())
-            .filter(|index| *index == playing || self.limits.allow(variants[*index].bandwidth))
-            .filter(|index| !self.refused.contains(index) && goes_with(&variants[playing], &variants[*index]))
-            // Of those that show the same one is enough.
-            .filter(|index| {
-                *index == playing || playlists::redundant(variants, *index).into_iter().min() == Some(*index)
-            })
-            .filter(|index| *index == playing || !playlists::redundant(variants, playing).contains(index))
-            .collect();
-        let offer =
-            |index: &usize| Offer { bitrate: variants[*index].bandwidth, score: variants[*index].score };
-        let offers: Vec<Offer> = possible.iter().map(offer).collect();
-        let current = possible.iter().position(|index| *index == playing).unwrap_or(0);
-        let rungs = ladder(&offers, current);
-        let bitrates = rungs.iter().map(|rung| offers[*rung].bitrate).collect();
-        let current = rungs.iter().position(|rung| *rung == current).unwrap_or(0);
-        self.adaptation = Some(Adaptation::new(bitrates, current, self.limits.target_ratio));
-        self.levels = rungs.into_iter().map(|rung| possible[rung]).collect();
-    }
-
-    fn level(&self, index: Option<usize>) -> Option<usize> {
-        self.levels.iter().position(|level| Some(*level) == index)
-    }
-
-    /// The switch comes to nothing; `playing` goes on.
-    fn give_up(&mut self, now: Instant, playing: Option<usize>) {
-        let level = self.level(playing);
-        if let (Some(adaptation), Some(level)) = (&mut self.adaptation, level) {
-            adaptation.call_off(now, level);
-        }
-    }
-
-    /// Another variant that may have what is a gap in the one in play: leaner ones first, from the best down.
-    fn around(&mut self, now: Instant, gap: i64) -> Option<usize> {
-        let adaptation = self.adaptation.as_mut()?;
-        let current = adaptation.current();
-        let order = (0..current).rev().chain(current + 1..self.levels.len());
-        let free = |level: &usize| !self.gaps.contains(&(gap, self.levels[*level]));
-        let level = { order }.find(free)?;
-        adaptation.set(now, level);
-        Some(self.levels[level])
-    }
-}
+use crate::switcher::{Pathways, Standing, Step};
 
 impl Driver {
     /// Looks whether another variant would be better, a few times a second.
@@ -172,7 +33,10 @@ impl Driver {
         };
         let Some(playing) = stream.index.filter(|_| self.switching.fixed.is_none()) else { return };
         if self.switching.adaptation.is_none() {
-            self.switching.begin(&presentation, playing);
+            let heading = self.tracks.main.next.as_ref().and_then(|next| next.stream.index);
+            let loading = self.switching.loading.map(|(index, _)| index);
+            let pathway = self.pathways.as_ref().map(Pathways::current);
+            self.switching.begin(&presentation, heading.or(loading).unwrap_or(playing), pathway);
         }
         let Some(standing) = self.standing(now) else { return };
         let narrow = self.switching.adaptation.as_ref().is_some_and(|rule| rule.is_too_much(&standing));
@@ -203,14 +67,18 @@ impl Driver {
     /// The variant to go to, and why.
     fn better(&mut self, now: Instant, standing: &Standing) -> Option<(usize, Why)> {
         let from = self.tracks.main.undecided()?;
-        let until = self.position().saturating_add(self.config.buffer_duration);
+        let until = self.position().saturating_add(self.reach());
         let gap = meeting::gap(&self.tracks.main.stream.as_ref()?.timeline, from, until);
+        let playing = self.tracks.main.stream.as_ref()?.index;
         let switching = &mut self.switching;
         switching.gaps.retain(|(number, _)| *number >= from);
         if let Some(gap) = gap
             && let Some(index) = switching.around(now, gap)
         {
             return Some((index, Why::Gap(gap)));
+        }
+        if let Some((index, step)) = switching.back_to_pathway(now, playing) {
+            return Some((index, Why::Line(step)));
         }
         let adaptation = switching.adaptation.as_mut()?;
         let before = adaptation.current();
@@ -220,29 +88,8 @@ impl Driver {
             adaptation.set(now, before);
             return None;
         }
+        let step = Step { keep: self.rate.media_in(step.keep), ..step };
         Some((switching.levels[step.level], Why::Line(step)))
-    }
-
-    /// Keeps from downstream what it does not need yet, where something better may take its place.
-    pub(super) fn hold_back(&mut self) {
-        let playback = self.config.clock.playback();
-        let begun = self.startup.is_none_or(|startup| self.started.elapsed() < startup + START);
-        let limit = match playback {
-            Some(playback) if playback.playing => Some(playback.position.saturating_add(AHEAD)),
-            None if begun => Some(self.tracks.main.origin.saturating_add(AHEAD_AT_START)),
-            _ => None,
-        };
-        let several = self.presentation.as_ref().is_some_and(|p| p.variants.len() > 1);
-        let chooses = several && self.switching.fixed.is_none();
-        let position = self.position();
-        let pump = &mut self.tracks.main.pump;
-        pump.relaxed = chooses && pump.pushed.saturating_sub(position) > RELAXED;
-        pump.limit = limit.filter(|_| chooses);
-    }
-
-    /// Where playback is or will begin.
-    pub(super) fn position(&self) -> Duration {
-        self.config.clock.playback().map_or(self.tracks.main.origin, |playback| playback.position)
     }
 
     /// How playback stands; None before there is something to play.
@@ -257,9 +104,10 @@ impl Driver {
             number.0 += 1;
         }
         Some(Standing {
-            buffered: self.buffered().saturating_sub(position),
-            room: self.config.buffer_duration.min(end.saturating_sub(position)),
-            segment: stream.timeline.piece_duration(),
+            rate: self.rate,
+            buffered: self.rate.time_of(self.buffered().saturating_sub(position)),
+            room: self.rate.time_of(self.reach().min(end.saturating_sub(position))),
+            segment: self.rate.time_of(stream.timeline.piece_duration()),
             begun: stream.viewer.readable(number).0,
             requests: stream.requests(),
             http,
@@ -273,6 +121,10 @@ impl Driver {
         let main = &self.tracks.main;
         if main.stream.as_ref().is_none_or(|stream| stream.index == Some(index)) || main.next.is_some() {
             return;
+        }
+        if main.rests {
+            let playing = main.stream.as_ref().and_then(|stream| stream.index);
+            return self.switching.give_up(Instant::now(), playing);
         }
         let prepared = media.and_then(|media| self.prepare(media, why, world));
         match (prepared, why) {
@@ -350,7 +202,9 @@ impl Driver {
     /// A seek does not wait for where streams meet.
     pub(super) fn hurry_switch(&mut self) {
         if self.tracks.main.hurry() {
+            self.switching.arrive();
             self.share_timeline();
+            self.follow_variant();
         } else {
             self.call_off(TrackKind::Main);
         }
@@ -392,7 +246,7 @@ impl Driver {
         if let (Some(presentation), Some(playing)) =
             (&self.presentation, self.tracks.main.stream.as_ref().and_then(|stream| stream.index))
         {
-            self.switching.begin(presentation, playing);
+            self.switching.begin(presentation, playing, self.pathways.as_ref().map(Pathways::current));
         }
     }
 }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Input;
 use super::handover::Next;
+use super::muxed::Muxed;
 use super::renditions::Choice;
 use crate::engine::follower::FollowerEvent;
 use crate::engine::keys::Keys;
@@ -37,7 +38,11 @@ pub struct Track {
     pub stream: Option<Stream>,
     /// What is played after that.
     pub next: Option<Next>,
+    /// Sound in the main track's segments that is played in place of a stream, or instead of one from where that ends.
+    pub muxed: Muxed,
     pub pump: Pump,
+    /// Playback goes by key frames, which come another way.
+    pub rests: bool,
     /// The key without which nothing goes out.
     pub needed_key: Option<Url>,
     pub(super) loading_init: Option<Arc<Init>>,
@@ -80,7 +85,9 @@ impl Track {
             choice: Choice::default(),
             stream: None,
             next: None,
+            muxed: Muxed::Off,
             pump: Pump::new(writer),
+            rests: false,
             needed_key: None,
             loading_init: None,
             skips_in_a_row: 0,
@@ -122,7 +129,8 @@ impl Track {
         self.promote();
         (self.origin, self.generation) = (position, generation);
         self.pump.stand_by(position, generation);
-        let Some(stream) = &mut self.stream else { return };
+        self.restart_muxed();
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.rests) else { return };
         let timeline = &stream.timeline;
         let (first, last) = match (timeline.segments().front(), timeline.segments().back()) {
             (Some(first), Some(last)) => (first, last),
@@ -144,18 +152,23 @@ impl Track {
             }
             None => (first.number, first.start),
         };
-        let exact = generation == 0 && timeline.exact_start().is_some();
         self.pump.go_to(number, start, generation);
-        if exact {
-            self.pump.show_from(position);
-        }
         self.origin = position.max(start);
         stream.go_to(number);
     }
 
+    /// Plays nothing until it goes somewhere, for the seek that `generation` counts.
+    pub fn rest(&mut self, position: Duration, generation: u64) {
+        self.rests = true;
+        self.go_to(position, generation);
+        if let Some(stream) = &mut self.stream {
+            stream.viewer.handle_rest();
+        }
+    }
+
     /// Goes to where it should have gone when there was nothing yet.
     pub fn go_on(&mut self) {
-        if self.stream.is_some() && self.pump.cursor().is_none() {
+        if self.stream.is_some() && self.pump.cursor().is_none() && self.muxed == Muxed::Off {
             self.go_to(self.origin, self.generation);
         }
     }
@@ -200,6 +213,8 @@ impl Track {
                 self.loading_init = Some(init.clone());
                 return Ok(Pumped::Needs(init));
             }
+            // Elsewhere it is another one.
+            Some(Step::NeedKey(_)) if stream.seeks_server() => return Ok(Pumped::Nothing),
             Some(Step::NeedKey(key)) => {
                 self.needed_key = key.uri.clone();
                 keys.want(&key);
@@ -239,6 +254,12 @@ impl Track {
         Ok(Pumped::LeftOut(error))
     }
 
+    /// Without a key nothing goes out. Has another server tried, whose playlist may name another one; false: all have been.
+    pub fn look_elsewhere(&mut self, error: &SessionError) -> bool {
+        self.needed_key = None;
+        self.stream.as_mut().is_some_and(|stream| stream.look_elsewhere(error))
+    }
+
     /// The playlist in use goes on.
     pub fn handle_followed(&mut self, event: FollowerEvent) -> Result<Followed, SessionError> {
         let Some(stream) = &mut self.stream else { return Ok(Followed::Nothing) };
@@ -253,8 +274,8 @@ impl Track {
                     }
                 }
                 stream.take_timeline(*timeline)?;
-                if let Some(cursor) = self.pump.cursor().filter(|_| moved) {
-                    stream.try_again(cursor.0);
+                if moved.is_some() {
+                    stream.handle_moved(self.pump.cursor().map(|cursor| cursor.0));
                 }
                 Ok(if restarted { Followed::Restarted } else { Followed::Updated })
             }
@@ -272,8 +293,8 @@ impl Track {
         match event {
             FollowerEvent::Updated { timeline, restarted: false, moved } => {
                 let taken = next.stream.take_timeline(*timeline);
-                if moved {
-                    next.stream.try_again(next.number);
+                if moved.is_some() {
+                    next.stream.handle_moved(Some(next.number));
                 }
                 taken.is_ok()
             }
@@ -285,6 +306,7 @@ impl Track {
     /// Plays nothing any more, until something else is begun.
     pub fn leave(&mut self) {
         self.call_off();
+        self.muxed = Muxed::Off;
         let stream = self.stream.take();
         self.let_go(stream);
         self.pump.leave();
@@ -295,6 +317,11 @@ impl Track {
             self.counters = report::sum(self.counters, stream.viewer.counters());
             tokio::spawn(stream.stop());
         }
+    }
+
+    /// So many bytes have come over HTTP without a stream.
+    pub fn note_fetched(&mut self, bytes: usize) {
+        self.counters.http_bytes += bytes as u64;
     }
 
     /// What all its streams have counted.
@@ -324,6 +351,8 @@ impl Track {
     pub fn is_needed(&self) -> bool {
         match self.kind {
             TrackKind::Main => true,
+            // It comes as the picture does.
+            TrackKind::Audio if self.muxed.is_on() => false,
             TrackKind::Audio => (self.stream.is_some() || self.choice.is_loading()) && !self.pump.has_ended(),
             TrackKind::Subtitles => false,
         }

@@ -19,6 +19,7 @@ use url::Url;
 use links::Links;
 
 use crate::net::data_channel::{Connector, Link, LinkEvent, LinkSender, Offer, RtcError};
+use crate::net::proxy::Proxies;
 use crate::net::tracker_client::{OFFER_LIFETIME, TrackerClient, TrackerConfig, TrackerEvent, TrackerHandle};
 use crate::swarm::ids::OfferId;
 use crate::swarm::tracker_messages::{Extras, Traffic};
@@ -32,6 +33,7 @@ pub struct MeshConfig {
     pub peer_id: PeerId,
     pub user_agent: String,
     pub tls: Arc<rustls::ClientConfig>,
+    pub proxies: Proxies,
     pub max_peers: usize,
 }
 
@@ -104,6 +106,7 @@ impl Mesh {
                 peer_id: config.peer_id,
                 user_agent: config.user_agent.clone(),
                 tls: Some(config.tls.clone()),
+                proxies: config.proxies.clone(),
             });
             trackers.push(handle);
             let sender = sender.clone();

@@ -55,16 +55,17 @@ impl Stream {
                 self.viewer.handle_http_nothing(now, fetch, total);
             }
             FetchEvent::Failed { fetch, failure, error } => {
-                let early = self.fetches.remove(&fetch).and_then(|fetch| fetch.early);
+                let asked = self.fetches.remove(&fetch);
                 log::info!(target: "p2phls-net", "{error}");
-                if early.is_some() {
+                if asked.as_ref().is_some_and(|asked| asked.early.is_some()) {
                     // Nothing is known to be wrong with what is listed.
                     self.hints_failed = true;
                     self.viewer.handle_http_failure(now, fetch, FetchFailure::Failed);
                     return self.tell_segments();
                 }
                 if let Some(segment) = self.viewer.segment_of(fetch) {
-                    self.last_errors.insert(segment, error.into());
+                    let moves = asked.map_or(self.moves, |asked| asked.moves);
+                    self.last_errors.insert(segment, (moves, error.into()));
                     let newest =
                         self.timeline.segments().back().is_some_and(|newest| newest.number == segment.0);
                     if newest && failure == FetchFailure::NotFound {

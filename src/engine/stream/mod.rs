@@ -6,6 +6,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `fetching` | HTTP requests for segments |
+//! | `servers` | where its playlist and with it its segments come from |
 //! | `peers` | the swarm |
 //! | `names`, `part_names` | what segments are called there |
 //! | `parts` | the live edge in parts |
@@ -17,12 +18,13 @@ mod names;
 mod part_names;
 mod parts;
 mod peers;
+mod servers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use url::Url;
 
@@ -62,7 +64,10 @@ pub struct Stream {
     pub variant: Option<Variant>,
     /// Of the manifest that the stream is in.
     format: Format,
-    rendition: Option<PlayedRendition>,
+    pub rendition: Option<PlayedRendition>,
+    /// Where the presentation has the playlist in use.
+    pub address: Url,
+    /// Where that came from.
     pub playlist_url: Url,
     /// What its segments hold.
     kind: Kind,
@@ -71,8 +76,6 @@ pub struct Stream {
     taken: Instant,
     /// Number of the last segment that is wanted, where another stream goes on after it.
     last: Option<i64>,
-    /// Number of the segment that goes out next or is going out.
-    cursor: Option<i64>,
     /// The server has failed at what it had announced: it is asked for what it lists only.
     hints_failed: bool,
     pub viewer: Viewer,
@@ -81,7 +84,8 @@ pub struct Stream {
     events: FetchEvents,
     /// Why a segment could not be had.
     pub lost: BTreeMap<SegmentId, SessionError>,
-    last_errors: BTreeMap<SegmentId, SessionError>,
+    /// Why the last request for a segment failed, and which server was asked, as `moves` counts.
+    last_errors: BTreeMap<SegmentId, (u32, SessionError)>,
     pub mesh: Option<Mesh>,
     decoders: HashMap<PeerKey, Decoder>,
     names: Names,
@@ -93,10 +97,14 @@ pub struct Stream {
     /// Wakes whoever keeps the playlist fresh.
     pub bell: Arc<Bell>,
     pub follower: Option<AbortHandle>,
-    /// Other servers that have the same.
-    pub servers: usize,
-    /// Those of them that have not been tried for the segment that is missing.
+    /// Where the playlist is to be had, the best place first.
+    order: watch::Sender<Vec<Url>>,
+    /// Other servers that have not been tried for the segment that is missing.
     untried: usize,
+    /// Another one is tried for it.
+    seeks_server: bool,
+    /// Times that it has come from another server.
+    moves: u32,
     pub swarm_size: Option<u64>,
     /// When the swarm was joined.
     joined: Option<Instant>,
@@ -111,6 +119,8 @@ struct Fetch {
     early: Option<Early>,
     /// Until then it comes as the segment is made, whatever the line could carry.
     paced_until: Option<Instant>,
+    /// Which server is asked, as [`Stream::moves`] counts.
+    moves: u32,
 }
 
 impl Fetch {
@@ -126,6 +136,9 @@ pub struct Identity {
     /// Of the manifest that it is in.
     pub format: Format,
     pub rendition: Option<PlayedRendition>,
+    /// Where the presentation has its playlist.
+    pub address: Url,
+    /// Where that came from.
     pub playlist_url: Url,
     /// What its segments hold.
     pub kind: Kind,
@@ -164,12 +177,12 @@ impl Stream {
             variant: identity.variant,
             format: identity.format,
             rendition: identity.rendition,
+            address: identity.address,
             playlist_url: identity.playlist_url,
             kind: identity.kind,
             timeline: timeline.clone(),
             taken: Instant::now(),
             last: None,
-            cursor: None,
             hints_failed: false,
             viewer: Viewer::new(viewer),
             store: Store::default(),
@@ -185,8 +198,10 @@ impl Stream {
             unchecked: Vec::new(),
             bell: Arc::default(),
             follower: None,
-            servers: 0,
+            order: watch::channel(Vec::new()).0,
             untried: 0,
+            seeks_server: false,
+            moves: 0,
             swarm_size: None,
             joined: None,
         };
@@ -254,25 +269,23 @@ impl Stream {
 
     /// The output has come to this segment.
     pub fn come_to(&mut self, segment: SegmentId) {
-        self.untried = self.servers;
+        self.untried = self.other_servers();
         self.pass_on_to(segment);
     }
 
     /// The same where it is not the server's merit.
     pub fn pass_on_to(&mut self, segment: SegmentId) {
-        self.cursor = Some(segment.0);
         self.viewer.handle_cursor(Instant::now(), segment);
     }
 
     /// The output goes to this segment, at the start, for a seek or for a switch.
     pub fn go_to(&mut self, number: i64) {
-        self.untried = self.servers;
+        self.untried = self.other_servers();
         self.try_again(number);
     }
 
     /// What could not be had may be had now.
     pub fn try_again(&mut self, number: i64) {
-        self.cursor = Some(number);
         self.viewer.handle_seek(Instant::now(), SegmentId(number));
         self.lost.clear();
     }
@@ -330,7 +343,8 @@ impl Stream {
                 let paced_until = placed.segment.progress.map(|progress| self.taken + progress.left);
                 let http = http.asking_for(self.object(placed));
                 let task = fetcher::spawn(http, self.id, fetch, target, offset, self.events.clone());
-                self.fetches.insert(fetch, Fetch { task, answered: false, early, paced_until });
+                let moves = self.moves;
+                self.fetches.insert(fetch, Fetch { task, answered: false, early, paced_until, moves });
             }
             Action::CancelFetch { fetch } => {
                 if let Some(fetch) = self.fetches.remove(&fetch) {
@@ -368,19 +382,6 @@ impl Stream {
                 }
             }
         }
-    }
-
-    /// A segment cannot be had where it was looked for. Another server may have it.
-    fn lose(&mut self, segment: SegmentId, failure: FetchFailure) {
-        let known = self.last_errors.remove(&segment);
-        let text = || SessionError::Connection(format!("segment {segment}: {failure:?}"));
-        let error = known.unwrap_or_else(text);
-        if self.untried > 0 {
-            self.untried -= 1;
-            log::warn!(target: "p2phls-engine", "another server is tried: {error}");
-            return self.bell.elsewhere.notify_one();
-        }
-        self.lost.insert(segment, error);
     }
 
     /// Ends everything that the stream has started.

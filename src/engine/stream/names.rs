@@ -219,22 +219,9 @@ mod tests {
 
     fn playlist(first: i64, times: &[f64], live: bool) -> MediaPlaylist {
         let url = Url::parse("http://h/").expect("a URL");
-        let segment = |(n, time): (usize, &f64)| Segment {
-            url: url.clone(),
-            byte_range: None,
-            duration: Duration::from_secs_f64(times.get(n + 1).map_or(2.0, |next| next - time)),
-            sequence: first + n as i64,
-            discontinuity_sequence: 0,
-            init: None,
-            key: None,
-            keys: Arc::new([]),
-            program_date_time: None,
-            gap: false,
-            bitrate: None,
-            parts: Vec::new(),
-            progress: None,
-            time: Some(*time),
-            inband_events: None,
+        let segment = |(n, time): (usize, &f64)| {
+            let duration = Duration::from_secs_f64(times.get(n + 1).map_or(2.0, |next| next - time));
+            Segment { time: Some(*time), ..Segment::new(url.clone(), duration, first + n as i64) }
         };
         let segments = times.iter().enumerate().map(segment).collect();
         MediaPlaylist { segments, ended: !live, media_sequence: first, ..MediaPlaylist::new(url.clone()) }

@@ -7,8 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::manifest::{PlacedSegment, Timeline};
+use crate::manifest::{MAX_PARTS, PlacedSegment, Timeline};
 use crate::swarm::{Announcement, SegmentId, identity};
+
+// Each part that is played has a name.
+const _: () = assert!(MAX_PARTS <= identity::hls::PARTS as usize);
 
 /// Names of what has left the timeline are known so much longer: what was asked for before still comes.
 const KEPT: i64 = 256;
@@ -44,7 +47,11 @@ impl PartNames {
         let latest = timeline.latest();
         let part = latest.part_target.unwrap_or_default().as_secs_f64();
         let of_target = (latest.target_duration.as_secs_f64() / part).ceil();
-        self.parts = if of_target.is_finite() { of_target.clamp(1.0, 64.0) as i64 } else { 1 };
+        self.parts = if of_target.is_finite() {
+            of_target.clamp(1.0, f64::from(identity::hls::PARTS)) as i64
+        } else {
+            1
+        };
         let newest = segments.back().map_or(0, |newest| newest.segment.sequence);
         let whole = segments.iter().rev().find(|placed| placed.segment.sequence < newest);
         self.usual = whole.and_then(PlacedSegment::index).map_or(0, |index| index + 1);

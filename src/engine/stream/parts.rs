@@ -34,7 +34,7 @@ impl Stream {
         timeline.fold(|numbers| {
             let mut held = numbers.clone().map(|number| self.viewer.readable(SegmentId(number)));
             let first = numbers.start;
-            let is_within = self.cursor.is_some_and(|cursor| match cursor == first {
+            let is_within = self.viewer.cursor().is_some_and(|SegmentId(cursor)| match cursor == first {
                 true => self.viewer.readable(SegmentId(first)).0 > 0,
                 false => numbers.contains(&cursor),
             });
@@ -61,7 +61,7 @@ impl Stream {
 
     /// Leaves requests for what had been announced where something else has come of it, or no answer comes though it is
     /// there.
-    pub(super) fn look_after_hints(&mut self) {
+    pub fn look_after_hints(&mut self) {
         let now = Instant::now();
         let early = |(id, fetch): (&FetchId, &mut super::Fetch)| {
             let early = fetch.early.as_mut().filter(|_| !fetch.answered)?;

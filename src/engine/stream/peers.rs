@@ -13,6 +13,7 @@ use crate::engine::mesh::{Mesh, MeshConfig, MeshEvent, MeshInput};
 use crate::engine::{P2pMode, SessionError};
 use crate::manifest::Variant;
 use crate::net::data_channel::{Connector, MESSAGE_SIZE, RtcConfig};
+use crate::net::proxy::Proxies;
 use crate::swarm::identity::{self, AudioAttributes, Scheme, StreamType, VariantAttributes};
 use crate::swarm::wire::{self, Decoded, Decoder};
 use crate::swarm::{Command, InfoHash, SegmentId};
@@ -23,7 +24,12 @@ const SWARM_PATIENCE: Duration = Duration::from_secs(8);
 
 impl Stream {
     /// Joins the swarm of those who play the same variant or rendition of the presentation at `url`.
-    pub fn join_swarm(&mut self, url: &Url, tls: &rustls::ClientConfig) -> Result<(), SessionError> {
+    pub fn join_swarm(
+        &mut self,
+        url: &Url,
+        tls: &rustls::ClientConfig,
+        proxies: &Proxies,
+    ) -> Result<(), SessionError> {
         if self.config.p2p == P2pMode::Off || self.config.trackers.is_empty() {
             return Ok(());
         }
@@ -58,6 +64,7 @@ impl Stream {
             peer_id: self.viewer.id(),
             user_agent: self.config.user_agent.clone(),
             tls: Arc::new(tls.clone()),
+            proxies: proxies.clone(),
             max_peers: self.config.max_peers,
         };
         self.mesh = Some(Mesh::new(config, connector));
@@ -96,7 +103,6 @@ impl Stream {
 
     /// Tells the viewer whether it may count on peers that are not there yet.
     pub fn watch_swarm(&mut self) {
-        self.look_after_hints();
         let waits = self.joined.is_some_and(|at| at.elapsed() < SWARM_PATIENCE);
         let alone = self.swarm_size.is_some_and(|size| size <= 1);
         self.viewer.handle_swarm_forming(waits && !alone);

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::publication::{Publication, lock};
-use crate::manifest::feed::{FOREVER, FeedError, News, Next};
+use crate::manifest::feed::{FeedError, News, Next};
 use crate::manifest::load::What;
+use crate::manifest::servers::Servers;
 use crate::manifest::{Answer, Asked, Change, Load, Now, Timeline, TimelineError};
 
 /// Between two looks while another track loads the MPD.
@@ -23,8 +24,8 @@ const IDLE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Follow {
     publication: Arc<Mutex<Publication>>,
-    /// The track at each service location, in order of preference; the first is in use.
-    urls: Vec<Url>,
+    /// The track at each service location.
+    servers: Servers,
     /// The version of the MPD that the playlist was last made of.
     seen: u64,
     looked: Option<Instant>,
@@ -34,14 +35,14 @@ pub struct Follow {
     index: Option<Load>,
     /// A load for all tracks is ours.
     busy: bool,
-    moved: bool,
 }
 
 impl Follow {
     /// The playlist that is followed was just made.
     pub fn new(publication: Arc<Mutex<Publication>>, urls: Vec<Url>) -> Self {
         let seen = lock(&publication).version();
-        Self { publication, urls, seen, looked: None, listed: None, index: None, busy: false, moved: false }
+        let servers = Servers::new(urls);
+        Self { publication, servers, seen, looked: None, listed: None, index: None, busy: false }
     }
 
     pub fn next(&mut self, now: Now, timeline: &Timeline) -> Next {
@@ -49,14 +50,13 @@ impl Follow {
         if let Some(load) = &self.index {
             return Next::Load(Box::new(load.clone()));
         }
-        if self.moved || publication.version() != self.seen {
+        if self.servers.has_moved() || publication.version() != self.seen {
             return Next::Look(now.instant);
         }
         if !timeline.is_live() {
-            // Nothing will be new, but what there is may be lost.
-            return if self.urls.len() > 1 { Next::Look(now.instant + FOREVER) } else { Next::Rest };
+            return Next::Rest;
         }
-        let change = self.urls.first().and_then(|url| publication.next_change(url, now));
+        let change = self.servers.in_use().and_then(|url| publication.next_change(url, now));
         let look = change.unwrap_or_else(|| self.looked.unwrap_or(now.instant) + IDLE);
         if publication.is_busy() {
             return Next::Look(look.min(now.instant + POLL));
@@ -90,6 +90,9 @@ impl Follow {
 
     pub fn handle_failed(&mut self, load: &Load, begun: Instant) -> bool {
         self.busy = false;
+        if self.index.is_some() && matches!(load.what, What::Index(_)) && self.move_on() {
+            return true;
+        }
         match (&load.what, &mut self.index) {
             (What::Index(_), Some(index)) => index.at = begun + IDLE,
             (What::Index(_), None) => {}
@@ -109,21 +112,22 @@ impl Follow {
 
     pub fn look(&mut self, now: Now, timeline: &mut Timeline) -> Result<Option<News>, FeedError> {
         self.looked = Some(now.instant);
-        let Some(url) = self.urls.first() else { return Ok(None) };
+        let Some(url) = self.servers.in_use() else { return Ok(None) };
         let mut publication = lock(&self.publication);
         self.seen = publication.version();
-        let playlist = match publication.playlist(url, now)? {
-            Asked::Ready(playlist) => playlist,
-            Asked::Load(load) => {
+        let playlist = match publication.playlist(url, now) {
+            Ok(Asked::Load(load)) => {
                 self.index = Some(*load);
                 return Ok(None);
             }
+            Ok(Asked::Ready(playlist)) => Ok(playlist),
+            Err(error) => Err(error),
         };
         let late = publication.late_media();
         drop(publication);
-        let moved = std::mem::take(&mut self.moved);
+        let moved = self.servers.arrive();
         let was_live = timeline.is_live();
-        let change = match timeline.update(*playlist) {
+        let change = match timeline.update(*playlist?) {
             // By the clock nothing is there at present.
             Err(TimelineError::Empty) => Change::Unchanged,
             change => change?,
@@ -131,7 +135,7 @@ impl Follow {
         if change != Change::Unchanged {
             self.listed = Some((now.instant, late));
         }
-        let is_news = change != Change::Unchanged || moved || was_live != timeline.is_live();
+        let is_news = change != Change::Unchanged || moved.is_some() || was_live != timeline.is_live();
         Ok(is_news.then_some(News { change, moved }))
     }
 
@@ -141,10 +145,23 @@ impl Follow {
         }
     }
 
-    pub fn move_on(&mut self) {
-        if self.urls.len() > 1 {
-            self.urls.rotate_left(1);
-            self.moved = true;
+    /// Takes the next location. False: there is none.
+    pub fn move_on(&mut self) -> bool {
+        let moves = self.servers.move_on();
+        if moves {
+            // It is that of the location that is left.
+            self.index = None;
+        }
+        moves
+    }
+
+    pub fn in_use(&self) -> Option<&Url> {
+        self.servers.in_use()
+    }
+
+    pub fn prefer(&mut self, urls: Vec<Url>) {
+        if self.servers.prefer(urls) {
+            self.index = None;
         }
     }
 }

@@ -5,7 +5,7 @@
 //! An MPD is read step by step: [`xml`] makes a tree of the text, into which [`document`] puts
 //! [`patch`]es and remote elements; [`read`] and [`read_set`] make an [`Mpd`] of it, with everything
 //! inherited put in its place, by means of [`values`], [`segment_info`], [`descriptors`],
-//! [`protection`], [`events`] and [`query`]. [`segments`], [`template`], [`addresses`] and [`sidx`] find a
+//! [`protection`], [`events`] and [`query`]. [`segments`], [`template`], [`addresses`], [`sidx`] and [`cues`] find a
 //! representation's segments, [`timing`] says which of them there are by now. [`tracks`] tells which
 //! representations of several periods belong together, and [`stream`] makes of it what the rest of
 //! the program plays: a [`Presentation`](super::Presentation), and for each of its tracks a
@@ -21,6 +21,7 @@
 mod addresses;
 mod bytes;
 mod clock;
+mod cues;
 mod descriptors;
 mod document;
 mod error;

@@ -222,6 +222,9 @@ pub struct Representation {
     pub inband_events: Vec<EventStream>,
     /// Where playback can begin within segments.
     pub resyncs: Vec<Resync>,
+    /// SegmentSequenceProperties: of segments in parts, every how manieth part begins with a key frame, from the first
+    /// on; at least 1. None: it does not say, and all are taken to.
+    pub cadence: Option<u64>,
     pub producer_reference_times: Vec<ProducerReferenceTime>,
     pub sub_representations: Vec<SubRepresentation>,
     /// Where its segments are, in the order of the MPD; at least one.

@@ -63,7 +63,7 @@ pub(super) struct Builder<'a> {
     playlist: MediaPlaylist,
     /// Start of each segment.
     starts: Vec<Nanos>,
-    /// Where the last segment ends.
+    /// Where the last segment ends; before it where a static presentation begins.
     cursor: Option<Nanos>,
     /// Each period that has segments: how many come before it, and whether it continues the last.
     periods: Vec<(usize, &'a Period, bool)>,
@@ -74,12 +74,14 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub fn new(mpd: &'a Mpd, url: &Url, now: Duration) -> Self {
+        // What is there at once begins with its first period, and every track does.
+        let beginning = || mpd.periods.first().and_then(|period| period.start);
         Self {
             mpd,
             now,
             playlist: MediaPlaylist::new(url.clone()),
             starts: Vec::new(),
-            cursor: None,
+            cursor: (!mpd.dynamic).then(beginning).flatten(),
             periods: Vec::new(),
             room: MAX_ADDRESS_BYTES,
             delay: 0,
@@ -106,7 +108,8 @@ impl<'a> Builder<'a> {
             keys: sample_keys(&protections),
             encryption: protections.iter().find_map(|p| p.segment_encryption.as_deref()),
             init,
-            events: inband_events(period_start, set, representation),
+            media_offset: media_offset(period_start, representation),
+            events: inband_events(set, representation),
             early: (self.mpd.dynamic && !representation.availability_complete())
                 .then(|| representation.availability_offset())
                 .filter(|early| *early != Offset::None),
@@ -121,8 +124,8 @@ impl<'a> Builder<'a> {
                     .unwrap_or_else(|| Address { url: base.url.clone(), byte_range: None });
                 for (place, segment) in index.segments().enumerate() {
                     let start = segment.start.saturating_sub(offset);
-                    let spot =
-                        Spot { index: place as u64, start, end: start.saturating_add(segment.duration) };
+                    let end = start.saturating_add(segment.duration);
+                    let spot = Spot { index: place as u64, start, end, independent: true };
                     let seconds = start as f64 / SECOND as f64;
                     let address = Address { url: url.clone(), byte_range: Some(segment.byte_range) };
                     self.push(period, period_start, &common, spot, seconds, address)?;
@@ -141,9 +144,12 @@ impl<'a> Builder<'a> {
                 }
                 for at in available.first.max(first)..available.end {
                     let Some(segment) = segments.get(at) else { break };
-                    let SegmentTime { index, start, start_seconds, .. } = segment;
+                    let SegmentTime { index, start, start_seconds, sub_number, .. } = segment;
                     let address = representation.segment(base, &segment)?;
-                    let spot = Spot { index, start, end: segment.end() };
+                    let independent = representation
+                        .cadence
+                        .is_none_or(|cadence| sub_number.saturating_sub(1).is_multiple_of(cadence));
+                    let spot = Spot { index, start, end: segment.end(), independent };
                     if !self.push(period, period_start, &common, spot, start_seconds, address)? {
                         break;
                     }
@@ -195,7 +201,7 @@ impl<'a> Builder<'a> {
             .room
             .checked_sub(url.as_str().len())
             .ok_or_else(|| too_many(self.starts.len(), self.starts.len()))?;
-        start = self.bridge(start);
+        start = self.bridge(start, &url);
         let key = match common.encryption {
             Some(encryption) => encryption.key(&self.mpd.url, spot.index).map(Arc::new),
             None => common.keys.last().cloned(),
@@ -214,11 +220,13 @@ impl<'a> Builder<'a> {
             },
             key,
             program_date_time: self.mpd.dynamic.then(|| clock(start)),
+            independent: spot.independent,
             gap: false,
             bitrate: None,
             parts: Vec::new(),
             progress: self.progress(common, start, end),
             time: Some(period_start as f64 / SECOND as f64 + seconds),
+            media_offset: Some(common.media_offset),
             inband_events: common.events.clone(),
         };
         self.playlist.segments.push(segment);
@@ -242,23 +250,20 @@ impl<'a> Builder<'a> {
 
     /// Fills a hole before `start`, so that the durations add up to the MPD's times. Says where the
     /// segment then begins: a small hole is part of it, since what is before it may be known already.
-    fn bridge(&mut self, start: Nanos) -> Nanos {
-        let (Some(cursor), Some(last)) = (self.cursor, self.playlist.segments.last()) else { return start };
+    fn bridge(&mut self, start: Nanos, url: &Url) -> Nanos {
+        let Some(cursor) = self.cursor else { return start };
         let hole = start.saturating_sub(cursor);
         if hole <= SMALL_HOLE {
             return cursor;
         }
+        let last = self.playlist.segments.last();
+        let clock = last.and_then(|last| last.program_date_time?.checked_add(last.duration));
         let gap = Segment {
             gap: true,
-            byte_range: None,
-            duration: duration_of(hole),
-            key: None,
-            keys: Arc::new([]),
-            program_date_time: last.program_date_time.map(|clock| clock.saturating_add(last.duration)),
-            progress: None,
+            init: last.and_then(|last| last.init.clone()),
+            program_date_time: clock,
             time: Some(cursor as f64 / SECOND as f64),
-            inband_events: None,
-            ..last.clone()
+            ..Segment::new(last.map_or(url, |last| &last.url).clone(), duration_of(hole), 0)
         };
         self.playlist.segments.push(gap);
         self.starts.push(cursor);
@@ -330,23 +335,24 @@ struct Common<'a> {
     keys: Arc<[Arc<Key>]>,
     encryption: Option<&'a super::SegmentEncryption>,
     init: Option<Arc<Init>>,
+    media_offset: Nanos,
     events: Option<Arc<InbandEvents>>,
     /// How much earlier than at their end they are there, where they then come as they are made.
     early: Option<Offset>,
 }
 
 /// The events that a representation's segments are said to carry; None: none.
-fn inband_events(
-    period_start: Nanos,
-    set: &AdaptationSet,
-    representation: &Representation,
-) -> Option<Arc<InbandEvents>> {
+fn inband_events(set: &AdaptationSet, representation: &Representation) -> Option<Arc<InbandEvents>> {
     let streams = representation.inband_events.iter().chain(&set.inband_events);
     let schemes: Vec<_> = streams.map(|stream| (stream.scheme.clone(), stream.value.clone())).collect();
+    (!schemes.is_empty()).then(|| Arc::new(InbandEvents { schemes }))
+}
+
+/// The time of a representation's media minus that of the MPD: ISO/IEC 23009-1 5.3.9.2, @presentationTimeOffset.
+fn media_offset(period_start: Nanos, representation: &Representation) -> Nanos {
     let timing = &representation.addressing.timing;
     let offset = ticks_to_nanos(timing.presentation_time_offset.into(), timing.timescale);
-    let media_offset = offset.saturating_sub(period_start);
-    (!schemes.is_empty()).then(|| Arc::new(InbandEvents { schemes, media_offset }))
+    offset.saturating_sub(period_start)
 }
 
 /// Where a segment is within its period.
@@ -354,6 +360,8 @@ struct Spot {
     index: u64,
     start: Nanos,
     end: Nanos,
+    /// Playback can begin there.
+    independent: bool,
 }
 
 /// Whether a period goes on where the last one in the playlist ended.

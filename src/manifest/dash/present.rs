@@ -5,7 +5,9 @@
 //! Each video representation becomes a variant, and each set of audio or text a rendition. Where audio
 //! comes in several qualities there is a group for each, and variants name the one that suits them:
 //! the poorest video goes with the poorest audio, the best with the best. A variant is there once
-//! for each service location, as redundant variants of HLS are.
+//! for each service location, and with it its groups, as pathways of HLS are.
+
+use url::Url;
 
 use super::mpd::{AdaptationSet, Base, Kind, Representation};
 use super::stream::{Stream, location_of};
@@ -18,6 +20,9 @@ use crate::manifest::{
 
 /// Most service locations that variants are made for.
 const MAX_LOCATIONS: usize = 8;
+
+/// With more renditions than this, they are made for the first location only.
+const MAX_RENDITIONS: usize = 1_000;
 
 /// Longest text that is copied into the model; nothing that is meant for people or codecs is longer.
 const MAX_TEXT: usize = 1 << 10;
@@ -33,19 +38,21 @@ impl Stream {
         presentation.format = Format::Dash;
         let of = |kind, trick_mode| -> Vec<Offer<'_>> {
             let tracks = self.tracks().iter().filter(|t| t.kind == kind && t.trick_mode == trick_mode);
-            tracks.filter_map(|track| Offer::of(self, track)).collect()
+            of_one_container(tracks.filter_map(|track| Offer::of(self, track)).collect())
         };
         let (mut video, audio, text) =
             (of(Kind::Video, false), of(Kind::Audio, false), of(Kind::Text, false));
         let sets = sets(&audio);
         let levels = sets.iter().map(Vec::len).max().unwrap_or(0);
         let audio_only = video.is_empty();
+        let count = levels.saturating_mul(sets.len()).saturating_add(text.len());
         if audio_only {
             // Without video, the first set of audio is what adapts to the bandwidth.
             video = sets.first().map(|set| set.iter().map(|offer| **offer).collect()).unwrap_or_default();
             video.sort_by_key(|offer| offer.place);
         }
 
+        let places = Places::of(&video, count <= MAX_RENDITIONS);
         let mut ranks: Vec<u64> = video.iter().map(|offer| offer.representation.bandwidth).collect();
         ranks.sort_unstable();
         for offer in &video {
@@ -58,9 +65,9 @@ impl Stream {
             };
             for base in locations(offer.representation) {
                 presentation.variants.push(Variant {
-                    audio: group.clone(),
-                    subtitles: (!text.is_empty()).then(|| TEXT_GROUP.to_owned()),
-                    ..self.variant(offer, sound.map(|s| s.representation), base)
+                    audio: group.as_deref().map(|group| places.group(group, location_of(base))),
+                    subtitles: (!text.is_empty()).then(|| places.group(TEXT_GROUP, location_of(base))),
+                    ..self.variant(offer, sound.map(|s| s.representation), Some(base))
                 });
             }
         }
@@ -78,21 +85,26 @@ impl Stream {
                 if audio_only && sets.len() < 2 {
                     continue;
                 }
-                let url = (!own).then(|| self.url_of(offer.track, None));
-                let rendition = offer.rendition(RenditionKind::Audio, group(level, levels), place == 0);
-                presentation.renditions.push(Rendition { url, ..rendition });
+                for (location, group) in places.groups(&group(level, levels)) {
+                    let url = (!own).then(|| self.url_of(offer.track, location));
+                    let rendition = offer.rendition(RenditionKind::Audio, group, place == 0);
+                    presentation.renditions.push(Rendition { url, ..rendition });
+                }
             }
         }
         for offer in &text {
-            let rendition = offer.rendition(RenditionKind::Subtitles, TEXT_GROUP.to_owned(), false);
-            let url = Some(self.url_of(offer.track, None));
-            presentation.renditions.push(Rendition { url, ..rendition });
+            for (location, group) in places.groups(TEXT_GROUP) {
+                let url = Some(self.url_of(offer.track, location));
+                let rendition = offer.rendition(RenditionKind::Subtitles, group, false);
+                presentation.renditions.push(Rendition { url, ..rendition });
+            }
         }
         presentation.steering = mpd.steering.as_ref().map(|steering| ContentSteering {
             server_url: steering.server_url.clone(),
             pathway_id: steering.default_locations.first().cloned(),
+            before_start: steering.query_before_start,
         });
-        presentation.start_offset = start_offset(mpd.url.fragment()).filter(|_| !mpd.dynamic);
+        presentation.start_offset = start_offset(&mpd.url).filter(|_| !mpd.dynamic);
         presentation
     }
 
@@ -192,6 +204,18 @@ impl<'a> Offer<'a> {
     }
 }
 
+/// Leaves out what is there in WebM where the same is there in another container: playback could not go from one to
+/// the other.
+fn of_one_container<'a>(mut offers: Vec<Offer<'a>>) -> Vec<Offer<'a>> {
+    let is_webm = |offer: &Offer<'_>| {
+        offer.representation.mime_type.as_deref().is_some_and(|mime| mime.trim().ends_with("/webm"))
+    };
+    let others: Vec<&'a Track> =
+        offers.iter().filter(|offer| !is_webm(offer)).map(|offer| offer.track).collect();
+    offers.retain(|offer| !is_webm(offer) || !others.iter().any(|other| other.is_like(offer.track)));
+    offers
+}
+
 /// Tracks of the same thing together, each from the poorest to the best.
 fn sets<'o, 'a>(offers: &'o [Offer<'a>]) -> Vec<Vec<&'o Offer<'a>>> {
     let mut sets: Vec<Vec<&Offer<'_>>> = Vec::new();
@@ -218,8 +242,41 @@ fn group(level: usize, levels: usize) -> String {
     if levels > 1 { format!("audio-{}", level + 1) } else { "audio".to_owned() }
 }
 
+/// The service locations that renditions are made for.
+struct Places<'a>(Vec<&'a str>);
+
+impl<'a> Places<'a> {
+    /// Those of the video; only the first where not `all` are wanted.
+    fn of(video: &[Offer<'a>], all: bool) -> Self {
+        let mut places = Vec::new();
+        for base in video.iter().flat_map(|offer| locations(offer.representation)) {
+            let room = places.len() < if all { MAX_LOCATIONS } else { 1 };
+            if room && !places.contains(&location_of(base)) {
+                places.push(location_of(base));
+            }
+        }
+        Self(places)
+    }
+
+    /// The group of the renditions at a location. The first one's has a plain name.
+    fn group(&self, group: &str, location: &str) -> String {
+        match self.0.iter().position(|place| *place == location) {
+            None | Some(0) => group.to_owned(),
+            Some(place) => format!("{group}@{place}"),
+        }
+    }
+
+    /// Each location with its group. One location needs no name.
+    fn groups(&self, group: &str) -> Vec<(Option<&'a str>, String)> {
+        match &self.0[..] {
+            [] | [_] => vec![(None, group.to_owned())],
+            places => places.iter().map(|place| (Some(*place), self.group(group, place))).collect(),
+        }
+    }
+}
+
 /// The bases that variants are made for; one of each service location.
-fn locations(representation: &Representation) -> impl Iterator<Item = Option<&Base>> {
+fn locations<'a>(representation: &'a Representation) -> impl Iterator<Item = &'a Base> + use<'a> {
     let mut seen = Vec::new();
     let first_of_its_name = move |base: &&Base| {
         let new = !seen.contains(&location_of(base).to_owned());
@@ -228,7 +285,7 @@ fn locations(representation: &Representation) -> impl Iterator<Item = Option<&Ba
         }
         new
     };
-    representation.bases.iter().filter(first_of_its_name).take(MAX_LOCATIONS).map(Some)
+    representation.bases.iter().filter(first_of_its_name).take(MAX_LOCATIONS)
 }
 
 fn short(text: Option<&str>) -> Option<String> {
@@ -284,8 +341,8 @@ pub(super) fn channels(representation: &Representation) -> Option<u32> {
 const DOLBY_PAIRS: u32 = 0x8000 >> 5 | 0x8000 >> 6 | 0x8000 >> 9 | 0x8000 >> 10 | 0x8000 >> 11 | 0x8000 >> 13;
 
 /// `t=` of an MPD anchor, in seconds from the start: ISO/IEC 23009-1 Annex C.4.
-fn start_offset(fragment: Option<&str>) -> Option<StartOffset> {
-    let value = fragment?.split('&').find_map(|pair| pair.strip_prefix("t="))?;
+fn start_offset(url: &Url) -> Option<StartOffset> {
+    let value = url.fragment()?.split('&').find_map(|pair| pair.strip_prefix("t="))?;
     let start = value.strip_prefix("npt:").unwrap_or(value).split(',').next()?;
     let seconds = start
         .split(':')

@@ -64,6 +64,7 @@ pub struct CryptoPeriod {
     pub segments: Option<u64>,
     /// Where the key is, absolute or relative to the MPD; as written.
     pub key_uri: Option<String>,
+    /// None: the index of each segment, as Shaka Player has it.
     pub iv: Option<[u8; 16]>,
 }
 
@@ -187,7 +188,8 @@ impl SegmentEncryption {
                 return Some(Key {
                     method: KeyMethod::Aes128,
                     uri: base.join(uri).ok(),
-                    iv: period.iv,
+                    // Not the media sequence number, which periods and reloads move.
+                    iv: Some(period.iv.unwrap_or_else(|| u128::from(index).to_be_bytes())),
                     keyformat: crate::manifest::IDENTITY.to_owned(),
                     keyformat_versions: Vec::new(),
                     key_id: None,

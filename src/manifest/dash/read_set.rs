@@ -97,6 +97,7 @@ struct Shared {
     height: Option<u64>,
     audio_sampling_rate: Option<u64>,
     audio_channels: Arc<[Descriptor]>,
+    cadence: Option<u64>,
 }
 
 impl Shared {
@@ -115,6 +116,7 @@ impl Shared {
             height: number("height"),
             audio_sampling_rate: number("audioSamplingRate"),
             audio_channels: Descriptor::all(element, "AudioChannelConfiguration").into(),
+            cadence: cadence(element),
         }
     }
 }
@@ -159,12 +161,20 @@ fn representation(
         protections: ContentProtection::of(element, declared),
         inband_events: EventStream::all(element, "InbandEventStream"),
         resyncs: element.all("Resync").take(16).map(|resync| self::resync(resync, timescale)).collect(),
+        cadence: own.cadence.or(shared.cadence),
         producer_reference_times: producer_reference_times(element),
         sub_representations: element.all("SubRepresentation").take(64).map(sub_representation).collect(),
         bases: level.bases.clone(),
         addressing,
         query: level.query.clone(),
     }
+}
+
+/// SegmentSequenceProperties of the sixth edition. Drafts have an element in it.
+fn cadence(element: &Element) -> Option<u64> {
+    let properties = element.first("SegmentSequenceProperties")?;
+    let of = |element: &Element| element.text_of("cadence").and_then(values::unsigned);
+    of(properties).or_else(|| of(properties.first("SAP")?)).filter(|cadence| *cadence > 0)
 }
 
 fn resync(element: &Element, timescale: u64) -> Resync {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The index of a single file: `sidx` boxes, ISO/IEC 14496-12 8.16.3. An index may name others, to
-//! any depth; they are fetched one by one and put in its place.
+//! The index of a single file: `sidx` boxes, ISO/IEC 14496-12 8.16.3, or the Cues of WebM. A `sidx` may name others, to
+//! any depth; they are fetched one by one and put in its place. Cues need the start of the file.
 
 use super::bytes::Bytes;
+use super::cues::Cues;
 use super::values::{Nanos, ticks_to_nanos};
 use crate::manifest::{ByteRange, MAX_SEGMENTS};
 
@@ -16,11 +17,15 @@ const MAX_NESTED: usize = 4_096;
 /// Why an index cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
-    #[error("byte {offset}: no sidx box where the index should be")]
+    #[error("byte {offset}: neither a sidx box nor Cues where the index should be")]
     NoIndex { offset: u64 },
-    #[error("byte {offset}: the sidx box is cut short")]
+    #[error("byte {offset}: the Segment that the Cues belong to does not begin before them")]
+    NoSegment { offset: u64 },
+    #[error("byte {offset}: the Cues do not tell where their last cluster ends, nor does the Segment")]
+    NoEnd { offset: u64 },
+    #[error("byte {offset}: the index is cut short")]
     CutShort { offset: u64 },
-    #[error("byte {offset}: the sidx box points beyond what a file can hold")]
+    #[error("byte {offset}: the index points beyond what a file can hold")]
     Overflow { offset: u64 },
     #[error("byte {offset}: the index has more than {limit} {what}")]
     TooMany { offset: u64, what: &'static str, limit: usize },
@@ -42,6 +47,8 @@ pub struct IndexedSegment {
 pub struct SegmentIndex {
     entries: Vec<Entry>,
     nested: usize,
+    /// Of WebM, as long as it is not known what their numbers stand for.
+    cues: Option<Cues>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +61,11 @@ enum Entry {
 impl SegmentIndex {
     /// Reads the index that is in `bytes`, which stand at `offset` of the file.
     pub fn parse(bytes: &[u8], offset: u64) -> Result<Self, IndexError> {
-        let mut index = Self { entries: Vec::new(), nested: 0 };
+        let mut index = Self { entries: Vec::new(), nested: 0, cues: None };
+        if Cues::begin(bytes) {
+            index.cues = Some(Cues::read(bytes, offset)?);
+            return Ok(index);
+        }
         index.entries = index.read(bytes, offset)?;
         index.fill(bytes, offset)?;
         Ok(index)
@@ -62,6 +73,9 @@ impl SegmentIndex {
 
     /// What has to be fetched next; None: the index is complete.
     pub fn missing(&self) -> Option<ByteRange> {
+        if let Some(cues) = &self.cues {
+            return Some(cues.head());
+        }
         self.entries.iter().find_map(|entry| match entry {
             Entry::Nested(range) => Some(*range),
             Entry::Segment(_) => None,
@@ -70,6 +84,10 @@ impl SegmentIndex {
 
     /// Takes what [`Self::missing`] asked for.
     pub fn add(&mut self, bytes: &[u8], offset: u64) -> Result<(), IndexError> {
+        if let Some(cues) = self.cues.take_if(|cues| cues.head().offset == offset) {
+            self.entries = cues.segments(bytes)?.into_iter().map(Entry::Segment).collect();
+            return Ok(());
+        }
         let wanted = |entry: &Entry| matches!(entry, Entry::Nested(range) if range.offset == offset);
         match self.entries.iter().position(wanted) {
             Some(_) => self.fill(bytes, offset).and_then(|read| match read {

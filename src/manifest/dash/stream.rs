@@ -29,6 +29,9 @@ const MAX_INDEXES: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Stream {
     mpd: Mpd,
+    /// Of the first MPD: what stands for a track stays when later ones come from elsewhere.
+    url: Url,
+    /// All that there have been, so that each keeps its name.
     tracks: Vec<Track>,
     /// By track: the numbers that segments have been given.
     numbers: HashMap<String, Numbers>,
@@ -58,8 +61,16 @@ pub enum PlaylistError {
 
 impl Stream {
     pub fn new(mpd: Mpd) -> Self {
-        let (tracks, events) = (Track::all(&mpd), TimedEvent::all(&mpd));
-        Self { mpd, tracks, numbers: HashMap::new(), indexes: HashMap::new(), events, ended_at: None }
+        let (tracks, events) = (Track::all(&mpd, &[]), TimedEvent::all(&mpd));
+        Self {
+            url: mpd.url.clone(),
+            mpd,
+            tracks,
+            numbers: HashMap::new(),
+            indexes: HashMap::new(),
+            events,
+            ended_at: None,
+        }
     }
 
     /// Takes a newer MPD of the same stream. An older one, as a CDN's caches give, changes nothing:
@@ -71,7 +82,7 @@ impl Stream {
         {
             return false;
         }
-        (self.tracks, self.events) = (Track::all(&mpd), TimedEvent::all(&mpd));
+        (self.tracks, self.events) = (Track::all(&mpd, &self.tracks), TimedEvent::all(&mpd));
         self.mpd = mpd;
         // An MPD that knows an end counts for more.
         self.ended_at = self.ended_at.filter(|(_, start)| {
@@ -122,8 +133,8 @@ impl Stream {
     /// Bandwidth of the first audio representation, which browsers with Shaka Player add to that of
     /// each video when they name its swarm; 0 where there is none.
     pub fn first_audio_bandwidth(&self) -> u64 {
-        let audio = self.tracks.iter().find(|track| track.kind == Kind::Audio && !track.trick_mode);
-        audio.and_then(|track| track.first(&self.mpd)).map_or(0, |(.., audio)| audio.bandwidth)
+        let mut audio = self.tracks.iter().filter(|track| track.kind == Kind::Audio && !track.trick_mode);
+        audio.find_map(|track| track.first(&self.mpd)).map_or(0, |(.., audio)| audio.bandwidth)
     }
 
     /// The media playlist of a variant or rendition at `now`, by the publisher's clock.
@@ -244,7 +255,7 @@ impl Stream {
         if let Some(location) = location {
             fragment.append_pair("location", location);
         }
-        let mut url = self.mpd.url.clone();
+        let mut url = self.url.clone();
         url.set_fragment(Some(&fragment.finish()));
         url
     }

@@ -15,8 +15,10 @@ const MAX_TRACKS: usize = 500;
 /// One quality of one thing, over all periods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// Unlike that of any other track, and the same after a reload as long as ids are.
+    /// Unlike that of any other track, and the same after a reload.
     pub name: String,
+    /// Id of the representation that it is named after.
+    id: Arc<str>,
     pub kind: Kind,
     /// Few frames, for playback at other speeds.
     pub trick_mode: bool,
@@ -70,17 +72,24 @@ fn is_playable(representation: &Representation) -> bool {
 }
 
 impl Track {
-    /// The tracks of a presentation, in the order of the MPD.
-    pub(super) fn all(mpd: &Mpd) -> Vec<Self> {
-        let mut tracks: Vec<Self> = Vec::new();
+    /// The tracks of a presentation: those that are known already, whether anything is left of them or not, and then
+    /// others in the order of the MPD. Periods go, and the ids that tracks are named after go with them.
+    pub(super) fn all(mpd: &Mpd, known: &[Self]) -> Vec<Self> {
+        let mut tracks: Vec<Self> =
+            known.iter().map(|track| Self { places: Vec::new(), ..track.clone() }).collect();
         for period in &mpd.periods {
             add_period(&mut tracks, period);
         }
         for track in &mut tracks {
             track.places.resize(mpd.periods.len(), None);
         }
-        name(&mut tracks, mpd);
+        name(&mut tracks, known.len());
         tracks
+    }
+
+    /// Whether both are the same thing, in whatever quality.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.group == other.group
     }
 
     /// What is played of it in `period`.
@@ -138,7 +147,7 @@ fn add_period(tracks: &mut Vec<Track>, period: &Period) {
         for (representation, r) in s.representations.iter().enumerate().filter(|(_, r)| is_playable(r)) {
             let place = Place { set, representation };
             let same = |track: &&mut Track| {
-                track.places[period.index].is_none() && track.group == group && track.name == *r.id
+                track.places[period.index].is_none() && track.group == group && track.id == r.id
             };
             match tracks[..known].iter_mut().find(same) {
                 Some(track) => track.places[period.index] = Some(place),
@@ -166,8 +175,9 @@ fn add_period(tracks: &mut Vec<Track>, period: &Period) {
         let mut places = vec![None; period.index + 1];
         places[period.index] = Some(place);
         tracks.push(Track {
-            // Its own id until all tracks are there.
-            name: r.id.to_string(),
+            // It gets one when all tracks are there.
+            name: String::new(),
+            id: r.id.clone(),
             kind: group.kind,
             trick_mode: group.trick_mode,
             places,
@@ -177,10 +187,10 @@ fn add_period(tracks: &mut Vec<Track>, period: &Period) {
     }
 }
 
-/// Ids are the same in different periods, or even in one.
-fn name(tracks: &mut [Track], mpd: &Mpd) {
+/// Names the tracks from `known` on. Ids are the same in different periods, or even in one.
+fn name(tracks: &mut [Track], known: usize) {
     let mut taken = std::collections::HashMap::<String, usize>::new();
-    for track in tracks {
+    for (place, track) in tracks.iter_mut().enumerate() {
         let kind = match track.kind {
             Kind::Video => "video",
             Kind::Audio => "audio",
@@ -188,10 +198,11 @@ fn name(tracks: &mut [Track], mpd: &Mpd) {
             Kind::Image => "image",
             Kind::Other => "other",
         };
-        let id = track.first(mpd).map_or_else(String::new, |(.., r)| crate::manifest::error::shorten(&r.id));
-        let name = format!("{kind}/{id}");
+        let name = format!("{kind}/{}", crate::manifest::error::shorten(&track.id));
         let count = taken.entry(name.clone()).or_default();
         *count += 1;
-        track.name = if *count == 1 { name } else { format!("{name}/{count}") };
+        if place >= known {
+            track.name = if *count == 1 { name } else { format!("{name}/{count}") };
+        }
     }
 }

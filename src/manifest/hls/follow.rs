@@ -8,8 +8,9 @@ use std::time::Instant;
 use url::Url;
 
 use super::{Refresh, Reload, Variables, Wishes, media_only, parse_reload, parse_with};
-use crate::manifest::feed::{FOREVER, FeedError, News, Next};
+use crate::manifest::feed::{FeedError, News, Next};
 use crate::manifest::load::What;
+use crate::manifest::servers::Servers;
 use crate::manifest::{Answer, Change, Load, ManifestError, MediaPlaylist, Now, Timeline};
 
 /// What is asked of a server that offers it; parts where they are played.
@@ -23,15 +24,12 @@ const MAX_FAILURES: u32 = 2;
 /// A media playlist that is followed.
 #[derive(Debug)]
 pub struct Follow {
-    /// Where it is, in order of preference; the first is in use.
-    urls: Vec<Url>,
+    servers: Servers,
     imports: Variables,
     refresh: Refresh,
     /// What delta updates build on, where the server makes them.
     base: Option<MediaPlaylist>,
     failures: u32,
-    /// Another server has been taken, and nothing has come of it yet.
-    moved: bool,
 }
 
 impl Follow {
@@ -45,19 +43,19 @@ impl Follow {
     ) -> Self {
         let url = urls.first().unwrap_or(&first.url).clone();
         let refresh = Refresh::new(url, wishes(timeline), begun, timeline);
-        Self { urls, imports, refresh, base: for_deltas(first), failures: 0, moved: false }
+        Self { servers: Servers::new(urls), imports, refresh, base: for_deltas(first), failures: 0 }
     }
 
     pub fn next(&self, now: Now, timeline: &Timeline) -> Next {
-        let at_once = now.instant;
-        let reload = match (self.refresh.next(timeline), self.urls.first()) {
+        let moved = self.servers.in_use().filter(|_| self.servers.has_moved());
+        let reload = match (self.refresh.next(timeline), moved) {
             // What has moved is asked at once.
-            (Some(reload), _) if self.moved => Reload { at: at_once, ..reload },
-            (Some(reload), _) => reload,
-            (None, Some(url)) if self.moved => whole(url, at_once),
-            // Nothing will be new, but what there is may be lost.
-            (None, Some(url)) if self.urls.len() > 1 => whole(url, at_once + FOREVER),
-            (None, _) => return Next::Rest,
+            (Some(reload), Some(_)) => Reload { at: now.instant, ..reload },
+            (Some(reload), None) => reload,
+            (None, Some(url)) => {
+                Reload { at: now.instant, url: url.clone(), blocking: false, patience: None }
+            }
+            (None, None) => return Next::Rest,
         };
         let what = What::List { delta: self.base.is_some() };
         Next::Load(Box::new(Load { patience: reload.patience, ..Load::new(reload.at, reload.url, what) }))
@@ -85,35 +83,43 @@ impl Follow {
         self.base = next;
         self.refresh.handle_loaded(answer.begun, timeline);
         self.failures = 0;
-        let moved = std::mem::take(&mut self.moved);
-        let is_news = change != Change::Unchanged || moved || !timeline.is_live();
+        let moved = self.servers.arrive();
+        let is_news = change != Change::Unchanged || moved.is_some() || !timeline.is_live();
         Ok(is_news.then_some(News { change, moved }))
     }
 
     pub fn handle_failed(&mut self, begun: Instant, gone: bool, timeline: &Timeline) -> bool {
         self.refresh.handle_failed(begun);
         self.failures += 1;
-        self.moved = false;
-        if self.urls.len() > 1 && (gone || self.failures >= MAX_FAILURES) {
-            self.move_on(begun, timeline);
-        }
-        self.moved
+        (gone || self.failures >= MAX_FAILURES) && self.move_on(begun, timeline)
     }
 
-    /// Takes the next server.
-    pub fn move_on(&mut self, now: Instant, timeline: &Timeline) {
-        if self.urls.len() < 2 {
-            return;
+    /// Takes the next server. False: there is none.
+    pub fn move_on(&mut self, now: Instant, timeline: &Timeline) -> bool {
+        let moves = self.servers.move_on();
+        if moves {
+            self.begin(now, timeline);
         }
-        self.urls.rotate_left(1);
-        self.refresh = Refresh::new(self.urls[0].clone(), wishes(timeline), now, timeline);
-        (self.moved, self.failures) = (true, 0);
+        moves
     }
-}
 
-/// A reload that asks nothing special.
-fn whole(url: &Url, at: Instant) -> Reload {
-    Reload { at, url: url.clone(), blocking: false, patience: None }
+    pub fn in_use(&self) -> Option<&Url> {
+        self.servers.in_use()
+    }
+
+    pub fn prefer(&mut self, urls: Vec<Url>, now: Instant, timeline: &Timeline) {
+        if self.servers.prefer(urls) {
+            self.begin(now, timeline);
+        }
+    }
+
+    /// Asks the server that is in use now as if it had not been asked before.
+    fn begin(&mut self, now: Instant, timeline: &Timeline) {
+        if let Some(url) = self.servers.in_use() {
+            self.refresh = Refresh::new(url.clone(), wishes(timeline), now, timeline);
+            self.failures = 0;
+        }
+    }
 }
 
 fn for_deltas(playlist: &MediaPlaylist) -> Option<MediaPlaylist> {

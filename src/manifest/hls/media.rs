@@ -242,11 +242,13 @@ impl<'a> Reader<'a> {
             key: carried.keys.key.clone(),
             keys: carried.keys.keys.clone(),
             program_date_time: carried.clock,
+            independent: true,
             gap: next.gap,
             bitrate: carried.bitrate,
             parts: next.parts,
             progress: None,
             time: None,
+            media_offset: None,
             inband_events: None,
         });
         carried.clock = carried.clock.and_then(|clock| clock.checked_add(duration));

@@ -48,8 +48,11 @@ impl<'a> Reader<'a> {
             }
             "EXT-X-CONTENT-STEERING" => {
                 let attributes = attributes();
-                presentation.steering = attributes.url("SERVER-URI", &self.addresses).map(|server_url| {
-                    ContentSteering { server_url, pathway_id: attributes.owned("PATHWAY-ID") }
+                let server_url = attributes.url("SERVER-URI", &self.addresses);
+                presentation.steering = server_url.map(|server_url| ContentSteering {
+                    server_url,
+                    pathway_id: attributes.owned("PATHWAY-ID"),
+                    before_start: false,
                 });
             }
             "EXT-X-INDEPENDENT-SEGMENTS" => presentation.independent_segments = true,

@@ -13,8 +13,8 @@ use std::time::Duration;
 use super::placed::{Piece, PlacedSegment};
 use crate::manifest::{HintKind, MAX_SEGMENTS, MediaPlaylist, OpenSegment, Part, Segment};
 
-/// Names of parts have room for so many of a segment; where there may be more, segments are played whole.
-pub(super) const MAX_PARTS: usize = 64;
+/// So many parts of a segment have a name in the swarm; where there may be more, segments are played whole.
+pub const MAX_PARTS: usize = 64;
 
 /// Segments and parts in the order in which they are played.
 #[derive(Clone, Debug, Default)]
@@ -255,21 +255,12 @@ fn are_usable(parts: &[Part]) -> bool {
 /// The segment in progress, as far as its parts share it.
 fn of_open(open: &OpenSegment, latest: &MediaPlaylist) -> Segment {
     Segment {
-        url: latest.url.clone(),
-        byte_range: None,
-        duration: Duration::ZERO,
-        sequence: open.sequence,
         discontinuity_sequence: open.discontinuity_sequence,
         init: open.init.clone(),
         key: open.key.clone(),
         keys: open.keys.clone(),
         program_date_time: open.program_date_time,
-        gap: false,
-        bitrate: None,
-        parts: Vec::new(),
-        progress: None,
-        time: None,
-        inband_events: None,
+        ..Segment::new(latest.url.clone(), Duration::ZERO, open.sequence)
     }
 }
 
@@ -290,21 +281,5 @@ fn of_part(of: &Segment, parts: &[Part], index: usize) -> Segment {
 
 /// A segment without the list of its parts.
 fn bare(segment: &Segment) -> Segment {
-    Segment {
-        url: segment.url.clone(),
-        byte_range: segment.byte_range,
-        duration: segment.duration,
-        sequence: segment.sequence,
-        discontinuity_sequence: segment.discontinuity_sequence,
-        init: segment.init.clone(),
-        key: segment.key.clone(),
-        keys: segment.keys.clone(),
-        program_date_time: segment.program_date_time,
-        gap: segment.gap,
-        bitrate: segment.bitrate,
-        parts: Vec::new(),
-        progress: None,
-        time: segment.time,
-        inband_events: segment.inband_events.clone(),
-    }
+    Segment { parts: Vec::new(), ..segment.clone() }
 }

@@ -64,11 +64,11 @@ impl PlacedSegment {
         !self.segment.gap && self.piece != Piece::Absorbed
     }
 
-    /// Playback can begin here, as far as the playlist tells: segments begin with key frames.
+    /// Playback can begin here, as far as the playlist tells.
     pub fn is_independent(&self) -> bool {
         match self.piece {
             Piece::Part { independent: true, .. } => true,
-            _ => self.is_beginning(),
+            _ => self.is_beginning() && self.segment.independent,
         }
     }
 }

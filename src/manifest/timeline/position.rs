@@ -4,19 +4,21 @@
 
 use std::time::Duration;
 
-use super::Timeline;
+use super::{PlacedSegment, Timeline};
+use crate::manifest::Segment;
 
 /// How many target durations from the end live playback begins: RFC 8216bis 6.3.3.
 const HOLD_BACK_TARGETS: u32 = 3;
 
-/// From where playback is to begin to the first picture it takes about so long, in which the live edge moves on.
-const HEAD_START: Duration = Duration::from_millis(500);
+/// Playback of segments that come as they are made is aimed so much closer to the live edge than the publisher wants,
+/// or a sixth of that: what he wants is the most, and what is lost on the way to the screen only adds to it.
+const LEAD: Duration = Duration::from_millis(500);
 
 impl Timeline {
     /// Where playback begins: RFC 8216bis 6.3.3 and 4.4.2.2.
     ///
     /// Live: at the start of a segment, no closer to the end than HOLD-BACK or three target
-    /// durations; where parts are played, see [`Self::low_latency_start`]. Otherwise: at EXT-X-START
+    /// durations; with low latency, see [`Self::low_latency_start`]. Otherwise: at EXT-X-START
     /// or at the beginning.
     pub fn start_position(&self) -> Duration {
         if let Some(start) = self.low_latency_start() {
@@ -43,19 +45,6 @@ impl Timeline {
         after.checked_sub(1).map_or(start, |index| self.segments()[index].start)
     }
 
-    /// Where live playback begins of segments that come as they are made: at the distance that the publisher
-    /// wants, less what beginning takes, in the middle of a segment if need be. None: segments are whole.
-    pub fn exact_start(&self) -> Option<Duration> {
-        if !self.latest.in_progress || !self.is_live() || self.latest.start_offset.is_some() {
-            return None;
-        }
-        let (start, end) = self.window();
-        let left = self.segments.back()?.segment.progress.map_or(Duration::ZERO, |progress| progress.left);
-        let hold_back = self.hold_back();
-        let head_start = HEAD_START.min(hold_back.saturating_sub(left) / 4);
-        Some(end.saturating_sub(hold_back).saturating_add(head_start).clamp(start, end))
-    }
-
     /// How far from the end of the last segment playback stays: HOLD-BACK, or three target
     /// durations.
     pub fn hold_back(&self) -> Duration {
@@ -72,15 +61,53 @@ impl Timeline {
         Some(asked.map_or(part.saturating_mul(3), |asked| asked.max(part.saturating_mul(2))))
     }
 
-    /// Where live playback begins that takes parts: PART-HOLD-BACK from the live edge, or where a segment
-    /// begins if EXT-X-START says so. What is fetched begins with [`Self::entry_at`], an independent part or a
-    /// segment. None: this is not live, or has no parts that are played.
-    pub fn low_latency_start(&self) -> Option<Duration> {
-        if !self.is_live() || !self.is_in_parts() || self.latest.start_offset.is_some() {
-            return None;
+    /// How far from [`Self::live_edge`] playback stays where it is played with low latency: PART-HOLD-BACK where
+    /// parts are played, a little less than the publisher's delay where segments come as they are made. None: it is
+    /// neither, or not live.
+    pub fn latency_target(&self) -> Option<Duration> {
+        match () {
+            () if !self.is_live() => None,
+            () if self.is_in_parts() => self.part_hold_back(),
+            () if self.latest.in_progress => {
+                let wanted = self.hold_back().saturating_sub(self.left());
+                Some(wanted - LEAD.min(wanted / 6))
+            }
+            () => None,
         }
-        let latest = self.live_edge().saturating_sub(self.part_hold_back()?);
-        Some(latest.max(self.window().0))
+    }
+
+    /// What can be sought. Live ends where playback that begins there does not run dry at once: with the segment that
+    /// is as far from the end as [`Self::start_position`] stays.
+    pub fn seekable(&self) -> (Duration, Duration) {
+        let (start, end) = self.window();
+        let last = match self.closest_start() {
+            _ if !self.is_live() => end,
+            Some(closest) => closest,
+            None => {
+                let segment = self.at(end.saturating_sub(self.hold_back())).or(self.segments().front());
+                segment.map_or(end, PlacedSegment::end)
+            }
+        };
+        (start, last.max(start))
+    }
+
+    /// Where live playback begins with low latency, within a segment if need be; where a segment begins if
+    /// EXT-X-START says so. What is fetched begins with [`Self::entry_at`], an independent part or a segment. None:
+    /// there is no [`Self::latency_target`].
+    pub fn low_latency_start(&self) -> Option<Duration> {
+        self.closest_start().filter(|_| self.latest.start_offset.is_none())
+    }
+
+    /// How close to the live edge playback with low latency begins.
+    fn closest_start(&self) -> Option<Duration> {
+        let target = self.latency_target()?;
+        Some(self.live_edge().saturating_sub(target).max(self.window().0))
+    }
+
+    /// Time until the segment in the making was whole, when the playlist was made.
+    pub(super) fn left(&self) -> Duration {
+        let progress = self.segments.back().and_then(|newest| newest.segment.progress);
+        progress.map_or(Duration::ZERO, |progress| progress.left)
     }
 
     /// Position of a moment of wall clock, since 1970-01-01 UTC: the place of a date range, say.
@@ -96,21 +123,21 @@ impl Timeline {
     /// Position of a time on the manifest's own timeline, in nanoseconds: the place of an event of an MPD, say.
     /// None: the manifest has none, or the time is before this timeline's zero.
     pub fn position_of_time(&self, time: i64) -> Option<Duration> {
-        let (place, listed) = self.first_listed()?;
-        let position = i128::from(time) - i128::from(listed) + place.as_nanos() as i128;
+        let position = i128::from(time) - i128::from(self.zero?);
         Some(Duration::from_nanos(u64::try_from(position).ok()?))
     }
 
     /// The time on the manifest's own timeline at `position`, in nanoseconds.
     pub fn time_at(&self, position: Duration) -> Option<i64> {
-        let (place, listed) = self.first_listed()?;
-        i64::try_from(i128::from(listed) + position.as_nanos() as i128 - place.as_nanos() as i128).ok()
+        i64::try_from(i128::from(self.zero?) + position.as_nanos() as i128).ok()
     }
 
-    /// Position and time of the first segment of the last load.
-    fn first_listed(&self) -> Option<(Duration, i64)> {
-        let first = self.by_sequence(self.latest.media_sequence)?;
-        Some((first.start, self.latest.first_time?))
+    /// The time of a segment's media at the timeline's zero, in nanoseconds; may be negative. None: the manifest does
+    /// not say, or what it says is absurd.
+    pub fn media_zero(&self, segment: &Segment) -> Option<i64> {
+        let zero = self.zero?.checked_add(segment.media_offset?)?;
+        // There is room to add a position.
+        (zero.unsigned_abs() < i64::MAX as u64 / 2).then_some(zero)
     }
 
     /// Wall clock at `position`, since 1970-01-01 UTC; None where the segment there has none.

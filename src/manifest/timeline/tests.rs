@@ -11,23 +11,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A live playlist of segments of six seconds.
 fn live(first: i64, count: i64) -> MediaPlaylist {
     let url = Url::parse("http://h/l.m3u8").expect("a URL");
-    let segments = (first..first + count).map(|sequence| Segment {
-        url: url.join(&format!("{sequence}.ts")).expect("a URL"),
-        byte_range: None,
-        duration: 6 * SECOND,
-        sequence,
-        discontinuity_sequence: 0,
-        init: None,
-        key: None,
-        keys: Default::default(),
-        program_date_time: None,
-        gap: false,
-        bitrate: None,
-        parts: Vec::new(),
-        progress: None,
-        time: None,
-        inband_events: None,
-    });
+    let segment =
+        |sequence| Segment::new(url.join(&format!("{sequence}.ts")).expect("a URL"), 6 * SECOND, sequence);
+    let segments = (first..first + count).map(segment);
     MediaPlaylist {
         segments: segments.collect(),
         target_duration: 6 * SECOND,
@@ -207,6 +193,30 @@ fn other_renditions_share_the_origin() {
     assert_eq!(window(&video.beside(clocked(7, 4, 1_003))), (3, 27));
     let vod = Timeline::new(ended(5, 4));
     assert_eq!(window(&vod.beside(ended(9, 4))), (0, 24));
+}
+
+/// Two lists of a live stream begin where they do, and the manifest knows where that is.
+#[test]
+fn the_manifests_own_timeline_is_that_of_all() {
+    let timed = |first, seconds: i64| {
+        let first_time = Some(seconds * 1_000_000_000);
+        MediaPlaylist { first_time, ..live(first, 4) }
+    };
+    let video = Timeline::new(timed(100, 100));
+    assert_eq!(window(&video.beside(timed(7, 103))), (3, 27));
+    // What is before the beginning is left out.
+    assert_eq!(window(&video.beside(timed(7, 97))), (0, 21));
+    let earlier = video.beside(timed(7, 90));
+    assert_eq!((window(&earlier), numbers(&earlier)), ((0, 14), vec![8, 9, 10]));
+    assert_eq!(earlier.time_at(2 * SECOND), Some(102_000_000_000));
+    let mut segment = earlier.segments()[0].segment.clone();
+    assert_eq!(earlier.media_zero(&segment), None);
+    segment.media_offset = Some(-30_000_000_000);
+    assert_eq!(earlier.media_zero(&segment), Some(70_000_000_000));
+    // One that has nothing yet begins where the manifest says when it has.
+    let mut empty = video.beside(live(0, 0));
+    assert_eq!(empty.update(timed(7, 103)), Ok(Change::Appended(4)));
+    assert_eq!((window(&empty), empty.time_at(SECOND)), ((3, 27), Some(101_000_000_000)));
 }
 
 /// A segment in progress of so many parts of one second; every other begins with a key frame.

@@ -13,7 +13,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header::USER_AGENT};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config, connect_async_tls_with_config,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::schedule::{AnnounceSchedule, Backoff};
@@ -143,9 +145,18 @@ async fn connect(config: &TrackerConfig) -> Result<Socket, End> {
         .max_frame_size(Some(MAX_MESSAGE));
     let connector = config.tls.clone().map(Connector::Rustls);
     // Without Nagle's algorithm: an answer must not wait for the acknowledgement of the last one.
-    let connecting = connect_async_tls_with_config(request, Some(limits), true, connector);
+    let connecting = async {
+        let host = config.url.host_str().zip(config.url.port_or_known_default());
+        match config.proxies.to(&config.url).zip(host) {
+            Some((proxy, (host, port))) => {
+                let tunnel = proxy.tunnel(host, port).await.map_err(|e| End::Failed(e.into()))?;
+                Ok(client_async_tls_with_config(request, tunnel, Some(limits), connector).await?)
+            }
+            None => Ok(connect_async_tls_with_config(request, Some(limits), true, connector).await?),
+        }
+    };
     match timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(connected) => Ok(connected?.0),
+        Ok(connected) => connected.map(|(socket, _)| socket),
         Err(_) => Err(End::Failed(TrackerError::ConnectTimeout)),
     }
 }

@@ -94,7 +94,7 @@ pub fn part_of_id(id: SegmentId) -> Option<(i64, u32)> {
 }
 
 /// Parts of a segment that have names.
-const PARTS: u32 = 64;
+pub const PARTS: u32 = 64;
 
 /// Segments after which names of their parts come again.
 pub const SEQUENCES: i64 = 1 << 24;

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use super::estimate::seconds;
 use super::throughput::HttpRate;
+use crate::rate::Rate;
 
 /// How full the buffer has to be for a trial, of what it can hold.
 const RICH: f64 = 0.8;
@@ -94,9 +95,11 @@ impl Limits {
     }
 }
 
-/// How playback stands.
+/// How playback stands. Times are how long media lasts at the rate of playback.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
+    /// At which a variant takes as many times its bitrate.
+    pub rate: Rate,
     /// Media ahead of playback, in whole segments.
     pub buffered: Duration,
     /// The most that could be ahead now: near the live edge, or near the end, there is not much.
@@ -117,7 +120,7 @@ pub struct Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     pub level: usize,
-    /// How much of what is ahead of playback is to be left as it is. What is held beyond that, of the present
+    /// How much of what is ahead of playback, by the clock, is to be left as it is. What is held beyond that, of the present
     /// variant, may be replaced.
     pub keep: Duration,
     /// The segment under way would be late and is to be left for one of the other variant.
@@ -160,7 +163,7 @@ impl Adaptation {
         self.current
     }
 
-    /// The best level that HTTP alone sustains at `rate` bits a second, with room to spare.
+    /// The best level that HTTP alone sustains at `rate` bits for a second of media, with room to spare.
     pub fn floor(&self, rate: u64) -> usize {
         let budget = rate as f64 * self.target_ratio;
         self.levels.iter().rposition(|bitrate| *bitrate as f64 <= budget).unwrap_or(0)
@@ -168,7 +171,7 @@ impl Adaptation {
 
     /// The present variant is more than HTTP sustains: segments that share the line would only come later, all of them.
     pub fn is_too_much(&self, standing: &Standing) -> bool {
-        standing.http.is_some_and(|http| self.levels[self.current] as f64 > http.rate as f64 * TIGHT)
+        standing.http.is_some_and(|http| self.takes(self.current, standing) > http.rate as f64 * TIGHT)
     }
 
     /// The step to make, if any. It is taken to be done, see [`Adaptation::call_off`].
@@ -184,14 +187,15 @@ impl Adaptation {
         }
 
         let http = standing.http?;
-        let floor = self.floor(http.rate);
+        let sustains = |bits: u64| self.floor((bits as f64 / standing.rate.get()) as u64);
+        let floor = sustains(http.rate);
         let rest = if standing.peers > 0 { REST_WITH_PEERS } else { REST };
         let rested = self.since.is_none() || for_so_long(rest)(self.since);
         let worth_it = |level: usize| {
             standing.peers == 0 || self.levels[level] as f64 >= self.levels[self.current] as f64 * ABOUT_EQUAL
         };
 
-        let hoped = self.floor(http.hope).max(floor);
+        let hoped = sustains(http.hope).max(floor);
         if hoped > self.current {
             let need = self.need(hoped, standing, &http);
             if !rested || !worth_it(hoped) || standing.buffered < need {
@@ -258,7 +262,7 @@ impl Adaptation {
     /// With so much in hand, playback can go on with a level for a while.
     fn lasts(&self, level: usize, in_hand: Duration, standing: &Standing, http: &HttpRate) -> bool {
         let horizon = HORIZON.max(standing.segment * HORIZON_SEGMENTS).as_secs_f64();
-        let pace = self.levels[level] as f64 / (http.rate.max(1) as f64 * self.target_ratio.max(0.1));
+        let pace = self.takes(level, standing) / (http.rate.max(1) as f64 * self.target_ratio.max(0.1));
         let used_up = seconds(horizon * (pace - 1.0));
         in_hand >= self.fetch(level, standing, http).saturating_add(MARGIN).saturating_add(used_up)
     }
@@ -271,8 +275,13 @@ impl Adaptation {
 
     /// Time in which HTTP brings a segment.
     fn fetch(&self, level: usize, standing: &Standing, http: &HttpRate) -> Duration {
-        let bits = self.levels[level] as f64 * standing.segment.as_secs_f64();
+        let bits = self.takes(level, standing) * standing.segment.as_secs_f64();
         http.latency.saturating_add(seconds(bits / http.rate.max(1) as f64))
+    }
+
+    /// Bits a second that a level takes at the rate of playback.
+    fn takes(&self, level: usize, standing: &Standing) -> f64 {
+        self.levels[level] as f64 * standing.rate.get()
     }
 
     fn go(&mut self, now: Instant, step: Step, trial: bool) -> Step {

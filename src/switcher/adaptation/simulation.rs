@@ -8,6 +8,7 @@ use std::f64::consts::TAU;
 use std::time::{Duration, Instant};
 
 use super::{Adaptation, Standing};
+use crate::rate::Rate;
 use crate::switcher::throughput::{Line, Throughput};
 
 /// Bits a second.
@@ -313,6 +314,7 @@ fn run(rule: Rule, shape: Shape, seed: u64, segment: f64, buffer: f64) -> Outcom
             let next = (world.until() / world.segment).round() as usize;
             let begun = world.download.as_ref().filter(|download| download.slot == next);
             let standing = Standing {
+                rate: Rate::NORMAL,
                 buffered: Duration::from_secs_f64(ahead),
                 room: Duration::from_secs_f64(room.max(0.0)),
                 segment: Duration::from_secs_f64(segment),

@@ -9,6 +9,7 @@ const LEVELS: [u64; 4] = [500_000, 1_000_000, 3_000_000, 6_000_000];
 
 fn standing(buffered: u64, rate: u64, peers: usize) -> Standing {
     Standing {
+        rate: Rate::NORMAL,
         buffered: S * buffered as u32,
         room: 30 * S,
         segment: 4 * S,
@@ -165,6 +166,22 @@ fn what_did_not_work_is_not_tried_again_at_once() {
     adaptation.call_off(start, 0);
     assert_eq!(decide(&mut adaptation, REST / 2), None);
     assert_eq!(decide(&mut adaptation, REST), Some(2));
+}
+
+/// Twice the bits are needed in a second.
+#[test]
+fn at_twice_the_rate_http_sustains_half_the_bitrate() {
+    let at = |rate, buffered, http| Standing {
+        rate: Rate::new(rate).expect("a good rate"),
+        ..standing(buffered, http, 0)
+    };
+    let level =
+        |standing: Standing, from| adaptation(from).decide(Instant::now(), &standing).map(|step| step.level);
+    assert_eq!([1.0, 2.0, 4.0].map(|rate| level(at(rate, 20, 8_000_000), 0)), [3, 2, 1].map(Some));
+    assert_eq!([1.0, 0.5].map(|rate| level(at(rate, 20, 1_000_000), 0)), [None, Some(1)]);
+    // What it could carry is too much now.
+    let less = |level: Option<usize>| level.is_some_and(|level| level < 2);
+    assert_eq!([1.0, 4.0].map(|rate| less(level(at(rate, 6, 4_500_000), 2))), [false, true]);
 }
 
 proptest! {

@@ -10,7 +10,7 @@ mod uploads;
 mod world;
 
 use proptest::prelude::*;
-use world::{Stream, Vice, World, ms};
+use world::{Stream, VICES, World, ms};
 
 use super::*;
 use crate::swarm::Announcement;
@@ -23,8 +23,6 @@ fn live() -> Stream {
 fn vod() -> Stream {
     Stream { segment: ms(2000), bytes: 500_000, count: 60, live: false, hold_back: 0, chunks: 0 }
 }
-
-const VICES: [Vice; 5] = [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes, Vice::EndsEarly];
 
 fn secs(s: u64) -> Duration {
     Duration::from_secs(s)
@@ -77,9 +75,8 @@ fn before_the_first_peer_comes_only_what_is_needed_is_fetched() {
     assert!(http <= 4 * 500_000, "{http} bytes over HTTP");
 }
 
-#[test]
-fn the_first_peer_is_heard_before_http_fills_the_buffer() {
-    let now = Instant::now();
+/// A viewer of a film of thirty segments of two seconds.
+fn viewer_of_a_film() -> Viewer {
     let mut viewer = Viewer::new(ViewerConfig::new(PeerId(*b"-GP0001-me0000000000")));
     let spec = |n| SegmentSpec {
         id: SegmentId(n),
@@ -90,6 +87,32 @@ fn the_first_peer_is_heard_before_http_fills_the_buffer() {
         pace: None,
     };
     viewer.handle_segments((0..30).map(spec).collect(), false);
+    viewer
+}
+
+#[test]
+fn who_rests_wants_nothing() {
+    let (now, mut viewer) = (Instant::now(), viewer_of_a_film());
+    let fetches = |viewer: &mut Viewer, wanted: fn(&Action) -> bool| {
+        std::iter::from_fn(|| viewer.poll_action(now)).filter(wanted).count()
+    };
+    let begun: fn(&Action) -> bool = |action| matches!(action, Action::Fetch { .. });
+    let cancelled: fn(&Action) -> bool = |action| matches!(action, Action::CancelFetch { .. });
+    viewer.handle_seek(now, SegmentId(5));
+    let count = fetches(&mut viewer, begun);
+    assert!(count > 0);
+    viewer.handle_rest();
+    viewer.handle_playback(now, secs(20), true);
+    assert_eq!(fetches(&mut viewer, cancelled), count);
+    viewer.handle_timeout();
+    assert_eq!(viewer.poll_action(now), None);
+    viewer.handle_seek(now, SegmentId(9));
+    assert!(fetches(&mut viewer, begun) > 0);
+}
+
+#[test]
+fn the_first_peer_is_heard_before_http_fills_the_buffer() {
+    let (now, mut viewer) = (Instant::now(), viewer_of_a_film());
     viewer.handle_swarm_forming(true);
     viewer.handle_seek(now, SegmentId(10));
     viewer.handle_playback(now, Duration::ZERO, true);
@@ -244,18 +267,8 @@ proptest! {
         world.origin_rate = origin_rate;
         world.link_rate = link_rate;
         world.link_latency = ms(link_latency);
-        let vice = |n: usize| vices[n].map(|v| VICES[v]);
-        for (n, joins) in joins.iter().take(viewers).enumerate() {
-            world.add(ms(*joins), vice(n), |_| {});
-        }
-        let mut kills: Vec<(u64, usize)> = (0..viewers).filter_map(|n| Some((kills[n]?, n))).collect();
-        kills.sort_unstable();
-        for (at, n) in kills {
-            world.run(ms(at));
-            world.kill(n);
-        }
-        world.run(secs(75));
-        for n in (0..viewers).filter(|n| vice(*n).is_none() && !world.nodes[*n].gone) {
+        world.run_audience(viewers, &joins, &vices, &kills, secs(75));
+        for n in (0..viewers).filter(|n| vices[*n].is_none() && !world.nodes[*n].gone) {
             prop_assert_eq!(world.nodes[n].stalled, Duration::ZERO, "viewer {}", n);
             prop_assert_eq!(world.nodes[n].unavailable, 0);
         }

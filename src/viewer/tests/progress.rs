@@ -250,18 +250,8 @@ proptest! {
     ) {
         let mut world = World::new(low_latency());
         (world.origin_rate, world.link_rate, world.link_latency) = (origin_rate, link_rate, ms(link_latency));
-        let vice = |n: usize| vices[n].map(|v| VICES[v]);
-        for (n, joins) in joins.iter().take(viewers).enumerate() {
-            world.add(ms(*joins), vice(n), |_| {});
-        }
-        let mut kills: Vec<(u64, usize)> = (0..viewers).filter_map(|n| Some((kills[n]?, n))).collect();
-        kills.sort_unstable();
-        for (at, n) in kills {
-            world.run(ms(at));
-            world.kill(n);
-        }
-        world.run(secs(50));
-        for n in (0..viewers).filter(|n| vice(*n).is_none() && !world.nodes[*n].gone) {
+        world.run_audience(viewers, &joins, &vices, &kills, secs(50));
+        for n in (0..viewers).filter(|n| vices[*n].is_none() && !world.nodes[*n].gone) {
             prop_assert_eq!(world.nodes[n].stalled, Duration::ZERO, "viewer {}", n);
             prop_assert_eq!(world.nodes[n].unavailable, 0);
         }

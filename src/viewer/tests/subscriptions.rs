@@ -184,3 +184,26 @@ fn those_who_have_subscribed_get_the_first_bytes_and_whoever_is_too_many_hears_a
     let refused = |(_, command): &&(PeerKey, Command)| matches!(command, Command::Absent { .. });
     assert_eq!(scene.said.iter().filter(refused).count(), 1);
 }
+
+#[test]
+fn those_who_are_to_have_the_next_segment_keep_their_places() {
+    let (mut scene, _) = Scene::subscribed();
+    let slots = scene.viewer.upload_slots(scene.now) as u64;
+    for n in 0..slots {
+        let id = PeerId(format!("-GP0001-{n:012}").into_bytes().try_into().unwrap());
+        scene.viewer.handle_peer_open(scene.now, PeerKey(10 + n), id);
+        scene.takes(PeerKey(10 + n), Command::Subscribe { segment: SegmentId(11), request_id: 1 });
+    }
+    let request = Command::Request { segment: SegmentId(10), request_id: 2, offset: 0 };
+    scene.said.clear();
+    scene.viewer.handle_checked(SegmentId(10), true);
+    scene.takes(OTHER, request.clone());
+    let absent = Command::Absent { segment: SegmentId(10), request_id: 2 };
+    assert_eq!(scene.told(OTHER), [absent], "nobody is being served, but all places are taken");
+    scene.takes(PeerKey(10), request);
+    assert_eq!(
+        scene.told(PeerKey(10)),
+        [Command::Data { segment: SegmentId(10), request_id: 2, size: Some(SIZE) }],
+        "it has a place"
+    );
+}

@@ -69,6 +69,8 @@ pub enum Vice {
     EndsEarly,
 }
 
+pub const VICES: [Vice; 5] = [Vice::Silent, Vice::Boasts, Vice::Stalls, Vice::Pollutes, Vice::EndsEarly];
+
 enum Happening {
     HttpStart { node: usize, fetch: FetchId, offset: u64 },
     HttpBytes { node: usize, fetch: FetchId, len: u64 },
@@ -218,6 +220,28 @@ impl World {
                 node.viewer.handle_peer_closed(PeerKey(n as u64));
             }
         }
+    }
+
+    /// An audience of so many viewers until `end`: when each joins (ms), which of [`VICES`] it has, and when it is
+    /// killed (ms), if ever.
+    pub fn run_audience(
+        &mut self,
+        viewers: usize,
+        joins: &[u64],
+        vices: &[Option<usize>],
+        kills: &[Option<u64>],
+        end: Duration,
+    ) {
+        for (joins, vice) in joins.iter().zip(vices).take(viewers) {
+            self.add(ms(*joins), vice.map(|vice| VICES[vice]), |_| {});
+        }
+        let mut kills: Vec<(u64, usize)> = (0..viewers).filter_map(|n| Some((kills[n]?, n))).collect();
+        kills.sort_unstable();
+        for (at, n) in kills {
+            self.run(ms(at));
+            self.kill(n);
+        }
+        self.run(end);
     }
 
     pub fn efficiency(&self) -> f64 {

@@ -81,4 +81,16 @@ impl Held {
             self.chunks.pop_front();
         }
     }
+
+    /// Puts `bytes` in the place of as many at the front.
+    pub fn replace(&mut self, bytes: Bytes) {
+        let at = self.start;
+        self.skip(bytes.len());
+        if let Some((from, chunk)) = self.chunks.front_mut() {
+            let gone = self.start.saturating_sub(*from);
+            (*from, *chunk) = (*from + gone, chunk.slice(gone..));
+        }
+        self.chunks.push_front((at, bytes));
+        self.start = at;
+    }
 }

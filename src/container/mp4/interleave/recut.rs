@@ -13,12 +13,14 @@ use crate::container::mp4::{Init, MAX_TRACKS, read};
 
 /// Most samples of a fragment. A table without columns could announce any number of them.
 const MAX_COUNT: usize = 1 << 18;
+/// Of a sample's flags, the bit that says that it is no key frame: ISO/IEC 14496-12, 8.8.3.1.
+const NON_SYNC_SAMPLE: u32 = 0x1_0000;
 /// Bytes of the header that is written before samples.
 const MDAT_HEADER: usize = 8;
 
 /// What the initialisation segment says of the tracks: time scale and defaults for samples.
 #[derive(Debug, Default)]
-pub(super) struct Tracks(Vec<(u32, u32, Trex)>);
+pub(in crate::container::mp4) struct Tracks(Vec<(u32, u32, Trex)>);
 
 impl Tracks {
     /// Without a track that could be used, no fragment will be understood.
@@ -38,7 +40,7 @@ impl Tracks {
 
 /// A fragment of several tracks.
 #[derive(Debug)]
-pub(super) struct Fragment {
+pub(in crate::container::mp4) struct Fragment {
     head: Mfhd,
     runs: Vec<Run>,
 }
@@ -65,7 +67,7 @@ struct Sample {
 
 /// A fragment that is part of another.
 #[derive(Debug)]
-pub(super) struct Cut {
+pub(in crate::container::mp4) struct Cut {
     /// All that comes before the samples.
     pub head: Bytes,
     /// Where the samples are, counted from the start of the old fragment, and where the last ends.
@@ -95,6 +97,19 @@ impl Fragment {
             runs.push(run);
         }
         Some(Self { head: read(moof, b"mfhd")?, runs })
+    }
+
+    /// The first key frame of a track in the content of a `moof`, as a fragment of its own; or its first sample, if none is
+    /// said to be one. None if there is none, or that is not understood.
+    pub fn key_frame(moof: &[u8], tracks: &Tracks, track: u32) -> Option<Cut> {
+        let trafs = boxes::iter(moof).filter(|(name, _)| name == b"traf").take(MAX_TRACKS);
+        let of_track = |traf: &&[u8]| read::<Tfhd>(traf, b"tfhd").is_some_and(|head| head.track_id == track);
+        let traf = trafs.map(|(_, traf)| traf).find(of_track)?;
+        let fragment = Self { head: read(moof, b"mfhd")?, runs: vec![Run::read(traf, tracks, MAX_COUNT)?] };
+        let run = &fragment.runs[0];
+        let is_key = |sample: &Sample| sample.entry.flags.is_none_or(|flags| flags & NON_SYNC_SAMPLE == 0);
+        let index = run.samples.iter().position(is_key).unwrap_or(0);
+        fragment.cut(&[(run, &run.samples[index..=index])])
     }
 
     pub fn lasts_longer_than(&self, limit: Duration) -> bool {

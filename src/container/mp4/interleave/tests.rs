@@ -56,7 +56,7 @@ fn pass(interleaver: &mut Interleaver, bytes: &[u8], size: usize) -> Vec<u8> {
 
 fn interleave(bytes: &[u8], size: usize) -> Vec<u8> {
     let mut interleaver = Interleaver::default();
-    interleaver.init(&init());
+    interleaver.init(init().into());
     pass(&mut interleaver, bytes, size)
 }
 
@@ -111,7 +111,7 @@ fn a_long_fragment_is_cut() {
 fn pictures_go_out_before_all_sound_is_there() {
     let bytes = fragment(250, 0);
     let mut interleaver = Interleaver::default();
-    interleaver.init(&init());
+    interleaver.init(init().into());
     let mut out = Vec::new();
     interleaver.push(Bytes::from(bytes[..bytes.len() - 100].to_vec()), &mut out);
     let before = out.concat();
@@ -169,7 +169,7 @@ fn one_track_passes_at_once() {
     let mut bytes = Vec::new();
     moof.encode(&mut bytes).expect("a moof again");
     let mut interleaver = Interleaver::default();
-    interleaver.init(&init());
+    interleaver.init(init().into());
     let mut out = Vec::new();
     interleaver.push(Bytes::from(bytes.clone()), &mut out);
     assert_eq!(out.concat(), bytes);
@@ -209,5 +209,64 @@ proptest! {
         interleave(&bytes, size);
         // Before the damage all was well.
         interleave(&[fragment(50, 0), bytes].concat(), size);
+    }
+}
+
+/// Sound stays as track 1 where there is a picture in the same bytes, and the picture where there is sound.
+#[test]
+fn picture_and_sound_go_their_own_ways() {
+    let bytes: Vec<u8> = [fragment(3, 0), fragment(3, 120)].concat();
+    for size in [1, 7, 1 << 20] {
+        for (only, of, number) in [(Only::Picture, VIDEO, VIDEO), (Only::Sound, AUDIO, Only::SOUND)] {
+            let mut interleaver = Interleaver::only(only);
+            let init = interleaver.init(init().into());
+            let tracks = crate::container::mp4::Init::parse(&init).expect("tracks").tracks;
+            assert_eq!(tracks.iter().map(|track| track.id).collect::<Vec<_>>(), [number]);
+            let mvex = boxes::find(boxes::find(&init, b"moov").expect("moov"), b"mvex").expect("mvex");
+            assert_eq!(boxes::iter(mvex).filter(|(name, _)| name == b"trex").count(), 1);
+            let out = pass(&mut interleaver, &bytes, size);
+            assert_eq!(out.len(), bytes.len());
+            let (mut before, mut after) = (boxes::iter(&bytes), boxes::iter(&out));
+            for (name, content) in before.by_ref() {
+                let (same_name, other) = after.next().expect("as many boxes");
+                assert_eq!(name, same_name);
+                if &name != b"moof" {
+                    assert_eq!(content, other);
+                    continue;
+                }
+                let trafs = |moof| {
+                    let trafs = boxes::iter(moof).filter(|(name, _)| name == b"traf");
+                    trafs.map(|(_, traf)| traf.to_vec()).collect::<Vec<_>>()
+                };
+                let id = |traf: &[u8]| boxes::find(traf, b"tfhd").expect("tfhd")[4..8].to_vec();
+                let wanted = trafs(content).into_iter().find(|traf| id(traf) == of.to_be_bytes());
+                let [kept] = &trafs(other)[..] else { panic!("one track") };
+                assert_eq!(id(kept), number.to_be_bytes());
+                let runs = |traf: &[u8]| boxes::find(traf, b"trun").map(<[u8]>::to_vec);
+                assert_eq!(runs(kept), runs(&wanted.expect("the track")));
+            }
+        }
+    }
+}
+
+/// Nothing is made of bytes that are no tables, and what is left alone passes as it is.
+#[test]
+fn what_has_no_such_track_stays() {
+    let picture = moov(&[trak(VIDEO, b"vide", 1_000, &[])]);
+    let mut interleaver = Interleaver::only(Only::Sound);
+    assert_eq!(interleaver.init(picture.clone().into()), picture);
+    let bytes = fragment(3, 0);
+    assert_eq!(pass(&mut interleaver, &bytes, 11), bytes);
+}
+
+proptest! {
+    #[test]
+    fn any_tables_are_survived(junk in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..400, sound: bool) {
+        let mut bytes = [init(), fragment(2, 0)].concat();
+        let at = at.min(bytes.len());
+        bytes.splice(at..(at + junk.len()).min(bytes.len()), junk);
+        let mut interleaver = Interleaver::only(if sound { Only::Sound } else { Only::Picture });
+        interleaver.init(bytes.clone().into());
+        pass(&mut interleaver, &bytes, 13);
     }
 }

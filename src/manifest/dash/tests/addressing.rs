@@ -3,6 +3,33 @@
 use super::*;
 
 #[test]
+fn parts_say_which_of_them_begin_with_key_frames() {
+    let template = "<SegmentTemplate media=\"$Number$-$SubNumber$\"><SegmentTimeline><S t=\"0\" d=\"5\" r=\"1\" k=\"4\"/>\
+        </SegmentTimeline></SegmentTemplate>";
+    let of = |outer: &str, inner: &str| -> String {
+        let playlist =
+            playlist(&video(&format!("{outer}{template}<Representation id=\"v\">{inner}</Representation>")));
+        playlist.segments.iter().map(|segment| if segment.independent { 'x' } else { '.' }).collect()
+    };
+    let cadence = |cadence: &str| format!("<SegmentSequenceProperties sapType=\"1\" cadence=\"{cadence}\"/>");
+    for (outer, inner, expected) in [
+        (String::new(), String::new(), "xxxxxxxx"),
+        (cadence("4"), String::new(), "x...x..."),
+        (cadence("4"), cadence("2"), "x.x.x.x."),
+        (cadence("3"), cadence("0"), "x..xx..x"),
+        (cadence("-1"), cadence("99"), "x...x..."),
+        (
+            "<SegmentSequenceProperties><SAP type=\"1\" cadence=\"4\"/></SegmentSequenceProperties>"
+                .to_owned(),
+            String::new(),
+            "x...x...",
+        ),
+    ] {
+        assert_eq!(of(&outer, &inner), expected, "{outer} {inner}");
+    }
+}
+
+#[test]
 fn segments_are_addressed_in_every_way() {
     let representation = "<Representation id=\"v\" bandwidth=\"9\"/>";
     for (inner, wanted) in [

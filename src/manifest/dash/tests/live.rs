@@ -132,10 +132,10 @@ fn segments_in_the_making_say_how_far_they_are() {
     // Close to the clock where the MPD does not say how close, and not at a segment's start.
     let timeline = Timeline::new(playlist);
     assert_eq!(timeline.hold_back(), 3 * SECOND + SECOND * 5 / 4);
-    let start = timeline.exact_start().expect("it is low latency").as_secs_f64();
-    assert!((17.75..19.0).contains(&start), "{start}");
+    assert_eq!((timeline.live_edge(), timeline.latency_target()), (SECOND * 83 / 4, Some(5 * SECOND / 2)));
+    assert_eq!(timeline.low_latency_start(), Some(SECOND * 73 / 4));
     let whole = playlist_at(&mut low, at(22.25));
-    assert!(progress(&whole)[0].is_none() && Timeline::new(whole).exact_start().is_some());
+    assert!(progress(&whole)[0].is_none() && Timeline::new(whole).low_latency_start().is_some());
     // What has not begun is not listed, whatever the offset.
     let early = template.replace("1.5", "9");
     let mut early = stream(&live("", &early, ""));
@@ -146,7 +146,7 @@ fn segments_in_the_making_say_how_far_they_are() {
     let complete = "duration=\"2\" availabilityTimeOffset=\"1.5\"";
     let complete = playlist_at(&mut stream(&live("", complete, "")), at(20.75));
     assert_eq!(progress(&complete), [None, None]);
-    assert_eq!(Timeline::new(complete).exact_start(), None);
+    assert_eq!(Timeline::new(complete).low_latency_start(), None);
 }
 
 #[test]

@@ -142,6 +142,27 @@ fn protection_is_told_as_keys() {
     assert_eq!(playready, b"BBBB");
 }
 
+/// All that a decryptor for ClearKey needs beside the ids of keys, which the media has: where keys are to be had.
+#[test]
+fn clear_key_is_told_where_its_licences_are() {
+    let inner = "<ContentProtection schemeIdUri=\"urn:mpeg:dash:mp4protection:2011\" value=\"cenc\" \
+        cenc:default_KID=\"34e5db32-8625-47cd-ba06-68fca0655a72\"/>\
+        <ContentProtection schemeIdUri=\"urn:uuid:E2719D58-A985-B3C9-781A-B030AF78D30E\" value=\"ClearKey1.0\">\
+        <dashif:Laurl Lic_type=\"EME-1.0\">https://licences/?a=1&amp;b=2</dashif:Laurl></ContentProtection>\
+        <SegmentTemplate media=\"$Number$\" duration=\"10\"/><Representation id=\"v\"/>";
+    let playlist = playlist(&video(inner));
+    let told: Vec<_> = playlist.segments[0].protections().collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].system_id.as_str(), told[0].origin),
+        ("e2719d58-a985-b3c9-781a-b030af78d30e", "dash/mpd")
+    );
+    let text = std::str::from_utf8(&told[0].data).expect("text");
+    assert!(text.starts_with("<ContentProtection schemeIdUri=\"urn:uuid:E2719D58"), "{text}");
+    assert!(text.contains(">https://licences/?a=1&amp;b=2</dashif:Laurl>"), "{text}");
+    assert_eq!(playlist.segments[0].keys[0].key_id.map(|id| id[0]), Some(0x34));
+}
+
 /// What PlayReady is told of a ContentProtection with these attributes.
 fn playlist_of_playready(attributes: &str) -> Vec<u8> {
     let inner = format!(
@@ -168,8 +189,8 @@ fn whole_segments_have_their_keys() {
         })
         .collect();
     let second = Some(("http://h/p/k1".to_owned(), Some(15)));
-    let later = Some(("http://k/2".to_owned(), None));
-    assert_eq!(keys, [None, second, later.clone(), later]);
+    let later = |index| Some(("http://k/2".to_owned(), Some(index)));
+    assert_eq!(keys, [None, second, later(2), later(3)]);
 }
 
 #[test]
@@ -209,6 +230,7 @@ fn events_have_their_place() {
     );
     assert!(playlist.segments[0].inband_events.is_none());
     let wanted = playlist.segments[3].inband_events.clone().expect("events are looked for");
+    let media_offset = playlist.segments[3].media_offset.expect("an MPD says it");
     assert!(wanted.name("urn:Y", "2") && wanted.name("urn:z", "any") && !wanted.name("urn:y", "3"));
 
     let timeline = crate::manifest::Timeline::new(playlist);
@@ -223,7 +245,7 @@ fn events_have_their_place() {
         id: 7,
         data: Vec::new(),
     };
-    let start = |time| message(time).placed(15_000_000_000, wanted.media_offset).start;
+    let start = |time| message(time).placed(15_000_000_000, media_offset).start;
     assert_eq!(start(EventTime::InSegment(5)), 15_500_000_000);
     assert_eq!(start(EventTime::Media(1_060)), 16_000_000_000);
 }
@@ -240,12 +262,41 @@ fn steering_is_told_as_of_hls() {
     let presentation = stream.presentation();
     let steering = presentation.steering.as_ref().expect("steering");
     assert_eq!(
-        (steering.server_url.as_str(), steering.pathway_id.as_deref()),
-        ("https://s/steer", Some("b"))
+        (steering.server_url.as_str(), steering.pathway_id.as_deref(), steering.before_start),
+        ("https://s/steer", Some("b"), true)
     );
     let body = br#"{"VERSION":1,"TTL":60,"SERVICE-LOCATION-PRIORITY":["b","a"]}"#;
     let manifest = crate::manifest::SteeringManifest::parse(&steering.server_url, body).expect("a manifest");
-    assert_eq!(manifest.best_pathway(&presentation, |_| false), Some("b"));
+    assert_eq!(manifest.priority, ["b", "a"]);
+}
+
+#[test]
+fn each_location_has_its_renditions() {
+    let template = "<SegmentTemplate media=\"$Number$\" duration=\"5\"/>";
+    let sound = format!(
+        "<AdaptationSet mimeType=\"audio/mp4\" lang=\"en\">{template}<Representation id=\"s\"/></AdaptationSet></Period>"
+    );
+    let text = video(&format!("{template}<Representation id=\"v\"/>"))
+        .replace(
+            "<Period>",
+            "<BaseURL serviceLocation=\"a\">http://a/</BaseURL><BaseURL>http://b/</BaseURL><Period>",
+        )
+        .replace("</Period>", &sound);
+    let mut stream = stream(&text);
+    let presentation = stream.presentation();
+    let variants =
+        presentation.variants.iter().map(|v| (v.pathway().to_owned(), v.audio.clone().unwrap_or_default()));
+    let named = |pathway: &str, group: &str| (pathway.to_owned(), group.to_owned());
+    assert_eq!(variants.collect::<Vec<_>>(), [named("a", "audio"), named("http://b/", "audio@1")]);
+    let first: Vec<String> = presentation
+        .renditions
+        .iter()
+        .map(|rendition| {
+            let url = rendition.url.as_ref().expect("an address");
+            stream.playlist(url, Duration::ZERO).expect("a playlist").segments[0].url.to_string()
+        })
+        .collect();
+    assert_eq!(first, ["http://a/1", "http://b/1"]);
 }
 
 #[test]

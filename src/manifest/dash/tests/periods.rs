@@ -72,6 +72,82 @@ fn representations_of_several_periods_are_one_track() {
     assert_eq!(of(1), ["hi-1 5", "ad-hi-1 5", "only-1 5", "hi-1 5"]);
 }
 
+/// The period that has given the tracks their names goes, and then some of the tracks.
+#[test]
+fn tracks_stay_while_periods_go() {
+    /// Its start in seconds, and its representations.
+    type Period<'a> = (u64, &'a [(&'a str, u64)]);
+    let live = |periods: &[Period]| {
+        let period = |(start, all): &Period| {
+            format!("<Period id=\"{start}\" start=\"PT{start}S\">{}</Period>", set("en", all))
+        };
+        let all: String = periods.iter().map(period).collect();
+        mpd(&format!("<MPD type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\">{all}</MPD>"))
+    };
+    let first: Period = (0, &[("lo", 1), ("hi", 9)]);
+    let second: Period = (10, &[("b-hi", 8), ("b-lo", 2)]);
+    let mut stream = Stream::new(live(&[first, second]));
+    let urls: Vec<Url> = stream.presentation().variants.iter().map(|v| v.url.clone()).collect();
+    let now = Duration::from_secs(20);
+    let of = |stream: &mut Stream, at: usize| {
+        let playlist = stream.playlist(&urls[at], now).expect("a playlist");
+        (playlist.media_sequence, list(&playlist))
+    };
+    assert_eq!(of(&mut stream, 1).1, ["hi-1 5", "hi-2 5", "b-hi-1 5", "b-hi-2 5"]);
+    assert!(stream.update(live(&[second])));
+    let listed = |sequence, names: [&str; 2]| (sequence, names.map(str::to_owned).to_vec());
+    assert_eq!(of(&mut stream, 0), listed(2, ["b-lo-1 5", "b-lo-2 5"]));
+    assert_eq!(of(&mut stream, 1), listed(2, ["b-hi-1 5", "b-hi-2 5"]));
+    // What comes closest is played instead of one that is gone.
+    assert!(stream.update(live(&[(10, &[("b-lo", 2)])])));
+    assert_eq!(of(&mut stream, 1), listed(2, ["b-lo-1 5", "b-lo-2 5"]));
+    assert_eq!(stream.presentation().variants.len(), 1);
+}
+
+/// What a later MPD adds is offered, and what is gone is not, while addresses and places stay.
+#[test]
+fn what_is_offered_changes() {
+    let live = |representations: &[(&str, u64)]| {
+        let set = set("en", representations);
+        mpd(&format!(
+            "<MPD type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\"><Period start=\"PT0S\">{set}</Period></MPD>"
+        ))
+    };
+    let mut stream = Stream::new(live(&[("lo", 1), ("hi", 9)]));
+    let mut presentation = stream.presentation();
+    let mut take = |offered: &[(&str, u64)]| {
+        assert!(stream.update(live(offered)));
+        let gone = presentation.take_up(stream.presentation());
+        let bandwidths: Vec<u64> = presentation.variants.iter().map(|variant| variant.bandwidth).collect();
+        let mut of =
+            |url: &Url| list(&stream.playlist(url, Duration::from_secs(10)).expect("a playlist"))[0].clone();
+        let first: Vec<String> = presentation.variants.iter().map(|variant| of(&variant.url)).collect();
+        (bandwidths, first, gone.into_iter().collect::<Vec<_>>())
+    };
+    let names = |names: &[&str]| names.iter().map(|name| format!("{name}-1 5")).collect::<Vec<_>>();
+    assert_eq!(take(&[("lo", 1), ("hi", 9)]), (vec![1, 9], names(&["lo", "hi"]), vec![]));
+    let with_more = (vec![1, 9, 5, 20], names(&["lo", "hi", "mid", "top"]), vec![]);
+    assert_eq!(take(&[("lo", 1), ("mid", 5), ("hi", 9), ("top", 20)]), with_more);
+    let without_one = (vec![1, 9, 5, 20], names(&["lo", "mid", "mid", "top"]), vec![1]);
+    assert_eq!(take(&[("lo", 1), ("mid", 5), ("top", 20)]), without_one);
+    assert_eq!(take(&[("mid", 5)]), (vec![1, 9, 5, 20], names(&["mid"; 4]), vec![0, 1, 3]));
+    assert_eq!(take(&[("lo", 2), ("hi", 9), ("mid", 5)]).2, [3], "what has gone may come again");
+}
+
+/// A track that begins later than the presentation has a gap before it.
+#[test]
+fn all_tracks_of_a_static_presentation_begin_together() {
+    let text = video(
+        "<SegmentTemplate media=\"$Time$\" presentationTimeOffset=\"5\"><SegmentTimeline><S t=\"7\" d=\"4\" r=\"1\"/>\
+         </SegmentTimeline></SegmentTemplate><Representation id=\"v\"/>",
+    );
+    let playlist = playlist(&text);
+    assert_eq!(list(&playlist), ["gap 2", "7 4", "11 4"]);
+    assert_eq!(playlist.first_time, Some(0));
+    let offsets: Vec<_> = playlist.segments.iter().map(|segment| segment.media_offset).collect();
+    assert_eq!(offsets, [None, Some(5_000_000_000), Some(5_000_000_000)]);
+}
+
 #[test]
 fn periods_are_discontinuities_unless_they_say_otherwise() {
     let period = |id: &str, inner: &str| {

@@ -94,7 +94,7 @@ fn by_the_clock_nothing_is_loaded() {
     let (at, load) = world.next(&mut feed, &timeline, 20.5);
     assert_eq!((at, load.is_none()), (22.0, true));
     let news = feed.look(world.now(22.0), &mut timeline).expect("a playlist");
-    assert_eq!(news, Some(News { change: Change::Appended(1), moved: false }));
+    assert_eq!(news, Some(News { change: Change::Appended(1), moved: None }));
     assert_eq!(feed.look(world.now(22.1), &mut timeline), Ok(None));
     // It could not be had half a second after it was to be there: the next is not expected before.
     feed.handle_early(world.now(22.5));
@@ -114,7 +114,7 @@ fn a_list_is_asked_for_when_the_next_segment_is_due() {
     assert_eq!(at, 22.0);
     assert!(feed.begin(&load));
     let news = feed.handle_loaded(load, world.answer(22.0, &listed(22.0)), world.now(22.1), &mut timeline);
-    assert_eq!(news, Ok(Some(News { change: Change::Appended(1), moved: false })));
+    assert_eq!(news, Ok(Some(News { change: Change::Appended(1), moved: None })));
     // It is late: asked again soon, and expected later from then on.
     let (at, load) = world.next(&mut feed, &timeline, 22.1);
     let load = load.expect("a load");

@@ -3,6 +3,7 @@
 use super::*;
 use crate::manifest::ByteRange;
 use crate::manifest::dash::PlaylistError;
+use crate::manifest::dash::cues::tests as cues;
 
 /// A `sidx` of two segments of 5 s, in thousandths.
 fn index() -> Vec<u8> {
@@ -40,6 +41,30 @@ fn an_index_is_asked_for_and_gives_ranges() {
     // It holds across reloads.
     stream.update(mpd(&video(FILE)));
     assert_eq!(list(&stream.playlist(&url, Duration::ZERO).expect("a playlist")).len(), 2);
+}
+
+/// The file of `webm`: Cues, of which the start of the file tells what they mean.
+#[test]
+fn cues_are_an_index_too() {
+    let file = FILE.replace("100-155", "100-900").replace("v.mp4", "v.webm");
+    let mut stream = stream(&video(&file).replace("video/mp4", "video/webm"));
+    let url = stream.presentation().variants[0].url.clone();
+    let mut asked = Vec::new();
+    let playlist = loop {
+        let address = match stream.playlist(&url, Duration::ZERO) {
+            Err(PlaylistError::NeedsIndex(address)) => address,
+            playlist => break playlist.expect("a playlist"),
+        };
+        let range = address.byte_range.expect("a range");
+        asked.push((range.offset, range.length));
+        let body = match range.offset {
+            0 => cues::head(Some(4_000), None),
+            _ => cues::cues(&[(0, 955), (8_000, 1_955), (16_000, 2_955)]),
+        };
+        stream.add_index(&address, Some(&body)).expect("an index");
+    };
+    assert_eq!(asked, [(100, 801), (0, 100)]);
+    assert_eq!(list(&playlist), ["v.webm 1000+1000 4", "v.webm 2000+1000 4", "v.webm 3000+1045 2"]);
 }
 
 #[test]
