@@ -174,6 +174,8 @@ fn a_leech_takes_and_a_viewer_without_p2p_stays_alone() {
         Viewer::with(&url, &tracker.url, |source| source.set_property_from_str("p2p", "off")),
     ];
     wait_for("something from a peer", 60, &viewers, || viewers[1].stat("peer-bytes") > 0);
+    // Viewers tell of their peers a few times a second.
+    wait_for("the leech to be told of", 30, &viewers, || viewers[0].peers() > 0);
     assert_eq!(viewers[1].stat("upload-bytes"), 0);
     assert_eq!((viewers[2].peers(), viewers[2].stat("peer-bytes")), (0, 0));
     assert_eq!(viewers[0].peers(), 1, "the leech is there, the other is not");
@@ -184,7 +186,12 @@ fn a_leech_takes_and_a_viewer_without_p2p_stays_alone() {
 fn viewer_process() {
     let Ok(url) = std::env::var("P2PHLS_TEST_URL") else { return };
     let trackers = std::env::var("P2PHLS_TEST_TRACKERS").expect("set along with the URL");
-    let viewer = Viewer::start(&url, &trackers);
+    let max_peers = std::env::var("P2PHLS_TEST_MAX_PEERS").map(|most| most.parse::<u32>().expect("a number"));
+    let viewer = Viewer::with(&url, &trackers, move |source| {
+        if let Ok(most) = &max_peers {
+            source.set_property("max-peers", *most);
+        }
+    });
     wait_for("being killed", 120, &[viewer], || false);
 }
 
@@ -233,9 +240,10 @@ struct Telling {
 }
 
 impl Telling {
-    fn start(url: &str, trackers: &str) -> Self {
+    fn start(url: &str, trackers: &str, max_peers: u32) -> Self {
         let mut process = Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", "viewer_process", "--nocapture"])
+            .env("P2PHLS_TEST_MAX_PEERS", max_peers.to_string())
             .envs([("P2PHLS_TEST_URL", url), ("P2PHLS_TEST_TRACKERS", trackers)])
             .envs([("GST_DEBUG", "p2phls-switcher:5"), ("GST_DEBUG_NO_COLOR", "1")])
             .stdout(Stdio::null())
@@ -265,8 +273,10 @@ fn what_comes_next_is_passed_on_without_being_asked_for() {
     let (_origin, url) = live_origin();
     let tracker = Tracker::start();
     let few = |source: &gst::Element| source.set_property("max-peers", 2u32);
+    // It comes first: five who are there already may be a circle that has no room for it.
+    let told = Telling::start(&url, &tracker.url, 2);
+    wait_for("it to be there", 30, &[], || !told.log.lock().unwrap().is_empty());
     let viewers: Vec<Viewer> = (0..5).map(|_| Viewer::with(&url, &tracker.url, few)).collect();
-    let told = Telling::start(&url, &tracker.url);
     let pushed = || {
         let log = told.log.lock().unwrap();
         let pushed = log.iter().filter(|line| line.contains("whom we had asked for it before it was there"));
@@ -285,7 +295,7 @@ fn what_comes_next_is_passed_on_without_being_asked_for() {
 fn the_debug_log_tells_where_a_segment_came_from_and_what_it_cost() {
     let (_origin, url) = live_origin();
     let tracker = Tracker::start();
-    let told = Telling::start(&url, &tracker.url);
+    let told = Telling::start(&url, &tracker.url, 15);
     // What came from a peer alone, and what came over HTTP alone.
     let by = |mark: &str| {
         let log = told.log.lock().unwrap();

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -75,6 +75,9 @@ pub struct Player {
     pub generation: u64,
 }
 
+/// Where the last frame that was handed over begins.
+type Reached = watch::Sender<Option<Duration>>;
+
 /// A frame that has come.
 struct Frame {
     placed: PlacedSegment,
@@ -86,14 +89,16 @@ struct Frame {
 impl Player {
     /// Plays to the end.
     pub async fn run(self) {
-        let mut reached = None;
-        let played = self.play_what_there_is(&mut reached);
-        if let Err(error) = in_silence(&self.other_writers, self.silence(), played).await {
+        let reached = Reached::new(None);
+        let played = self.play_what_there_is(&reached);
+        if let Err(error) = in_silence(&self.other_writers, self.silence(), reached.subscribe(), played).await
+        {
+            let reached = *reached.borrow();
             self.tell(News::Failed { reached, error }).await;
         }
     }
 
-    async fn play_what_there_is(&self, reached: &mut Option<Duration>) -> Result<(), SessionError> {
+    async fn play_what_there_is(&self, reached: &Reached) -> Result<(), SessionError> {
         let mut error =
             SessionError::Unsupported("there are no key frames to be had by themselves".to_owned());
         for list in self.lists.iter().map(Some).chain(self.heads.then_some(None)) {
@@ -108,7 +113,7 @@ impl Player {
         Err(error)
     }
 
-    async fn play(&self, list: Option<&Url>, reached: &mut Option<Duration>) -> Result<(), SessionError> {
+    async fn play(&self, list: Option<&Url>, reached: &Reached) -> Result<(), SessionError> {
         let timeline = match list {
             Some(url) => self.main.beside(MediaPlaylist::clone(&*self.playlist(url).await?)),
             None => self.main.clone(),
@@ -143,9 +148,9 @@ impl Player {
         timeline: &Timeline,
         placed: &[&PlacedSegment],
         starts: &[Duration],
-        reached: &mut Option<Duration>,
+        reached: &Reached,
     ) -> Result<(), SessionError> {
-        let mut last = *reached;
+        let mut last = *reached.borrow();
         let mut failures = 0;
         let mut init: Option<(Arc<Init>, Bytes)> = None;
         let mut is_first = true;
@@ -174,7 +179,7 @@ impl Player {
                 None => return Ok(()),
                 Some(Ok((frame, init))) => {
                     failures = 0;
-                    *reached = Some(frame.placed.start);
+                    reached.send_replace(Some(frame.placed.start));
                     self.tell(News::Fetched(frame.cost)).await;
                     self.hand_over(timeline, frame, init, is_first).await;
                     is_first = false;
@@ -184,7 +189,7 @@ impl Player {
                     failures += 1;
                     if failures >= MAX_FAILURES {
                         // What is live is listed for a while only: backward that is where it begins.
-                        let is_over = timeline.is_live() && reached.is_some();
+                        let is_over = timeline.is_live() && reached.borrow().is_some();
                         return if is_over { Ok(()) } else { Err(error) };
                     }
                 }
@@ -315,15 +320,23 @@ impl Player {
     }
 }
 
-/// Plays, and tells the other tracks that there is nothing, and then that it is over. Each takes that as late as it likes:
-/// what was played before may still be in its way.
+/// Plays, and once there is a frame tells the other tracks that there is nothing, and in the end that it is over. Each takes
+/// that as late as it likes: what was played before may still be in its way.
 async fn in_silence<E>(
     others: &[TrackWriter],
     silence: Item,
+    reached: watch::Receiver<Option<Duration>>,
     played: impl Future<Output = Result<(), E>>,
 ) -> Result<(), E> {
     let over = CancellationToken::new();
     let keep_silent = async |writer: &TrackWriter| {
+        let mut reached = reached.clone();
+        // Before the first frame it may still come to playback as usual: a sink that has been told of silence shows
+        // nothing of that while it is paused.
+        tokio::select! {
+            _ = reached.wait_for(Option::is_some) => {}
+            () = over.cancelled() => {}
+        }
         writer.send(silence.clone()).await;
         over.cancelled().await;
         writer.send(Item::Eos).await;
@@ -372,6 +385,8 @@ mod tests {
     use crate::engine::output::{SHALLOW, channel};
     use crate::engine::runtime::RUNTIME;
 
+    const GAP: Item = Item::Gap { position: Duration::ZERO, duration: Duration::ZERO };
+
     /// What was sent before the seek is still in the way of one track, and nobody reads the other.
     #[test]
     fn a_track_that_is_late_hears_of_the_silence_before_the_end() {
@@ -382,11 +397,29 @@ mod tests {
         });
         reader.set_generation(1);
         RUNTIME.spawn(async move {
-            let gap = Item::Gap { position: Duration::ZERO, duration: Duration::ZERO };
-            in_silence(&writers, gap, std::future::ready(Ok::<_, ()>(()))).await
+            let (_reached, reached) = watch::channel(None);
+            in_silence(&writers, GAP, reached, std::future::ready(Ok::<_, ()>(()))).await
         });
         let heard = [reader.next(), reader.next()];
         assert!(matches!(heard, [Some(Item::Gap { .. }), Some(Item::Eos)]), "{heard:?}");
+    }
+
+    #[test]
+    fn there_is_no_silence_before_there_is_a_frame() {
+        let (writer, _reader) = channel(SHALLOW);
+        let others = [writer];
+        let (reached, receiver) = watch::channel(None);
+        let played = async {
+            tokio::task::yield_now().await;
+            assert!(others[0].is_empty(), "it may come to playback as usual");
+            reached.send_replace(Some(Duration::ZERO));
+            // Nothing else lets the others go on.
+            while others[0].is_empty() {
+                tokio::task::yield_now().await;
+            }
+            Err("gone")
+        };
+        assert_eq!(RUNTIME.block_on(in_silence(&others, GAP, receiver, played)), Err("gone"));
     }
 
     #[test]
@@ -394,7 +427,8 @@ mod tests {
         let (full, _reader) = channel(SHALLOW);
         while full.try_send(Item::End).is_ok() {}
         let others = [full];
-        let played = in_silence(&others, Item::End, std::future::ready(Err("gone")));
+        let (_reached, reached) = watch::channel(Some(Duration::ZERO));
+        let played = in_silence(&others, Item::End, reached, std::future::ready(Err("gone")));
         assert_eq!(RUNTIME.block_on(played), Err("gone"));
     }
 }
