@@ -7,6 +7,7 @@
 
 pub mod chunked;
 pub mod clocks;
+pub mod collections;
 pub mod dash;
 pub mod encrypted;
 pub mod key_frames;
@@ -35,6 +36,7 @@ pub fn init() {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
         gst::init().expect("GStreamer starts");
+        collections::keep();
         gstp2phls::plugin_register_static().expect("the plugin registers");
     });
 }
