@@ -110,6 +110,39 @@ pub struct Config {
     pub clock: Arc<dyn PlaybackClock>,
 }
 
+impl Config {
+    /// Over HTTP alone: no tracker, and the limits that the element has where none are set.
+    pub fn new(location: Url, clock: Arc<dyn PlaybackClock>) -> Self {
+        Self {
+            location,
+            trackers: Vec::new(),
+            swarm_id: None,
+            stun_server: None,
+            turn_servers: Vec::new(),
+            ice_addresses: Vec::new(),
+            max_peers: 15,
+            p2p: P2pMode::Off,
+            max_upload_rate: 0,
+            buffer_duration: Duration::from_secs(30),
+            max_memory: 256 << 20,
+            user_agent: String::new(),
+            extra_headers: Vec::new(),
+            cookies: Vec::new(),
+            proxy: None,
+            cmcd: None,
+            connection_speed: 0,
+            start_bitrate: 0,
+            min_bitrate: 0,
+            max_bitrate: 0,
+            bandwidth_target_ratio: 0.8,
+            timeout: Duration::from_secs(15),
+            retries: 3,
+            tls: TlsConfig::default(),
+            clock,
+        }
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

@@ -34,31 +34,11 @@ pub fn play(location: Url) -> Played {
 
 pub fn config(location: Url) -> Config {
     Config {
-        location,
-        trackers: Vec::new(),
-        swarm_id: None,
-        stun_server: None,
-        turn_servers: Vec::new(),
-        ice_addresses: Vec::new(),
-        max_peers: 0,
-        p2p: P2pMode::Off,
-        max_upload_rate: 0,
-        buffer_duration: Duration::from_secs(30),
         max_memory: 64 << 20,
         user_agent: "Test/1".into(),
-        extra_headers: Vec::new(),
-        cookies: Vec::new(),
-        proxy: None,
-        cmcd: None,
-        connection_speed: 0,
-        start_bitrate: 0,
-        min_bitrate: 0,
-        max_bitrate: 0,
-        bandwidth_target_ratio: 0.8,
         timeout: Duration::from_secs(20),
         retries: 2,
-        tls: TlsConfig::default(),
-        clock: Arc::new(NoClock),
+        ..Config::new(location, Arc::new(NoClock))
     }
 }
 

@@ -44,12 +44,11 @@ pub fn share_of(kind: TrackKind, session: &Config, beside: Beside) -> Config {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use url::Url;
 
     use super::*;
-    use crate::engine::{Playback, PlaybackClock, TlsConfig};
+    use crate::engine::{Playback, PlaybackClock};
 
     struct NoClock;
 
@@ -60,33 +59,8 @@ mod tests {
     }
 
     fn session(max_upload_rate: u64) -> Config {
-        Config {
-            location: Url::parse("http://h/").expect("a URL"),
-            trackers: Vec::new(),
-            swarm_id: None,
-            stun_server: None,
-            turn_servers: Vec::new(),
-            ice_addresses: Vec::new(),
-            max_peers: 15,
-            p2p: P2pMode::On,
-            max_upload_rate,
-            buffer_duration: Duration::from_secs(30),
-            max_memory: 256 << 20,
-            user_agent: String::new(),
-            extra_headers: Vec::new(),
-            cookies: Vec::new(),
-            proxy: None,
-            cmcd: None,
-            connection_speed: 0,
-            start_bitrate: 0,
-            min_bitrate: 0,
-            max_bitrate: 0,
-            bandwidth_target_ratio: 0.8,
-            timeout: Duration::from_secs(15),
-            retries: 3,
-            tls: TlsConfig::default(),
-            clock: Arc::new(NoClock),
-        }
+        let location = Url::parse("http://h/list.m3u8").expect("a URL");
+        Config { p2p: P2pMode::On, max_upload_rate, ..Config::new(location, Arc::new(NoClock)) }
     }
 
     #[test]
