@@ -206,7 +206,7 @@ impl Pump {
 
     /// Whether this initialisation segment is here.
     pub fn has_init(&self, init: &Arc<Init>) -> bool {
-        self.inits.iter().any(|(known, _)| known == init)
+        self.init_of(init).is_some()
     }
 
     /// An initialisation segment that is here.
@@ -425,13 +425,12 @@ impl Pump {
 
     /// The initialisation segment, in plain.
     fn init(&self, placed: &PlacedSegment, init: &Arc<Init>, keys: &Keys) -> Result<Bytes, Step> {
-        let known = self.inits.iter().find(|(known, _)| known == init);
-        let (_, bytes) = known.ok_or_else(|| Step::NeedInit(init.clone()))?;
-        let Some(key) = init.whole_key() else { return Ok(bytes.clone()) };
+        let bytes = self.init_of(init).ok_or_else(|| Step::NeedInit(init.clone()))?;
+        let Some(key) = init.whole_key() else { return Ok(bytes) };
         // It should have a vector of its own: RFC 8216bis 4.4.4.5.
         let decryptor = keys.decryptor(key, placed.segment.sequence);
         let open = |mut decryptor: Decryptor| {
-            let mut plain = decryptor.push(bytes).to_vec();
+            let mut plain = decryptor.push(&bytes).to_vec();
             plain.extend(decryptor.finish()?);
             Ok(plain.into())
         };

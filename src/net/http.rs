@@ -50,7 +50,7 @@ pub struct HttpConfig {
     /// What the user has named: `file:`, or where credentials and cookies belong.
     pub home: Url,
     pub user_agent: String,
-    /// Of these, Authorization and Cookie go to `home` only.
+    /// Of these, Authorization does not follow redirects to other servers, and Cookie goes to the host of `home` only.
     pub extra_headers: Vec<(String, String)>,
     /// The user's own, as Set-Cookie has them.
     pub cookies: Vec<String>,
@@ -106,14 +106,13 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    pub fn new(config: HttpConfig, tls: rustls::ClientConfig) -> Result<Self, ClientError> {
+    pub fn new(config: HttpConfig, mut tls: rustls::ClientConfig) -> Result<Self, ClientError> {
         let files = config.home.scheme() == "file";
         let headers = UserHeaders::new(config.extra_headers, config.home.clone())?;
         let own = config.cookies.iter().chain(&headers.cookies).map(String::as_str);
         let cookies = Cookies::new(own, &config.home)?;
         let agent = HeaderValue::from_str(&config.user_agent)
             .map_err(|_| ClientError::Header(format!("user-agent: {}", config.user_agent)))?;
-        let mut tls = tls;
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut client = Client::builder()
             .user_agent(agent)

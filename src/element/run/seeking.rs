@@ -72,13 +72,12 @@ impl Run {
         }
         let tracks = self.tracks();
         if seeks.streaming && !seek.flushes() {
-            let refusal = match () {
-                () if !all_ended(&tracks) => "there is more to be pushed, which only a flush would end",
-                () if !tracks.iter().all(|track| track.can_be_followed()) => "the demuxer needs a flush",
-                () => "",
-            };
-            if !refusal.is_empty() {
-                gst::info!(CAT, "Seek refused: {refusal}");
+            if !all_ended(&tracks) {
+                gst::info!(CAT, "Seek refused: there is more to be pushed, which only a flush would end");
+                return false;
+            }
+            if !tracks.iter().all(|track| track.can_be_followed()) {
+                gst::info!(CAT, "Seek refused: the demuxer needs a flush");
                 return false;
             }
         }
