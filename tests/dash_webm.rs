@@ -100,9 +100,7 @@ fn all_frames_play_to_the_byte() {
 
 /// The start, a seek into the middle of a segment and the end.
 fn plays_and_seeks(consumer: Consumer, url: &str) {
-    let player = Player::new(consumer, url, false);
-    player.set_state(gst::State::Paused);
-    player.wait_for_both();
+    let player = Player::paused(consumer, url);
     // Where there is sound beside it, ffmpeg has the picture begin a little later.
     let first = |sink: &Sink| sink.first().expect("something");
     let begin = (first(&player.video), first(&player.audio));

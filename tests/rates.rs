@@ -66,9 +66,7 @@ fn all_frames_come_at_any_rate() {
     for (root, playlist) in streams() {
         let origin = Origin::serve(root);
         for consumer in CONSUMERS {
-            let player = Player::new(consumer, &origin.url(playlist), false);
-            player.set_state(gst::State::Paused);
-            player.wait_for_both();
+            let player = Player::paused(consumer, &origin.url(playlist));
             for (rate, start) in [(2.0, 5), (0.5, 11), (8.0, 0), (1.0, 17)] {
                 let of = format!("{playlist}, {consumer:?}, rate {rate}");
                 seek(&player, rate, Some(start * S));
@@ -165,9 +163,7 @@ fn buffering(player: &Player) -> i32 {
 fn key_frames_alone_are_shown_where_that_is_wished_for() {
     let origin = Origin::serve(&STREAMS);
     for playlist in ["ts/index.m3u8", "fmp4/index.m3u8"] {
-        let player = Player::new(Consumer::Playbin3, &origin.url(playlist), false);
-        player.set_state(gst::State::Paused);
-        player.wait_for_both();
+        let player = Player::paused(Consumer::Playbin3, &origin.url(playlist));
         let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::TRICKMODE | gst::SeekFlags::TRICKMODE_KEY_UNITS;
         player

@@ -238,9 +238,7 @@ fn subtitles_come_in_time() {
 fn subtitles_do_no_harm_in_older_players() {
     let origin = Origin::serve(&RENDITIONS);
     for consumer in [Consumer::Playbin, Consumer::Uridecodebin] {
-        let player = Player::new(consumer, &origin.url("text.m3u8"), false);
-        player.set_state(gst::State::Paused);
-        player.wait_for_both();
+        let player = Player::paused(consumer, &origin.url("text.m3u8"));
         player.seek(20.0);
         player.set_state(gst::State::Playing);
         player.wait(gst::MessageType::Eos);

@@ -92,9 +92,7 @@ fn seeks_snap(player: &Player, segment: u64, range: impl Fn() -> std::ops::Range
 fn seeks_may_go_to_where_segments_begin() {
     let origin = Origin::serve(&STREAMS);
     for playlist in ["ts/index.m3u8", "fmp4/index.m3u8"] {
-        let player = Player::new(Consumer::Playbin3, &origin.url(playlist), false);
-        player.set_state(gst::State::Paused);
-        player.wait_for_both();
+        let player = Player::paused(Consumer::Playbin3, &origin.url(playlist));
         seeks_snap(&player, SEGMENT * 1_000, || 0..(DURATION - SEGMENT) * 1_000);
     }
     for playlist in ["long/index.m3u8", "long-fmp4/index.m3u8"] {

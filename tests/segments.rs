@@ -48,9 +48,7 @@ fn playback_ends_at_the_stop_position() {
     for (root, playlist) in streams() {
         let origin = Origin::serve(root);
         for consumer in CONSUMERS {
-            let player = Player::new(consumer, &origin.url(playlist), false);
-            player.set_state(gst::State::Paused);
-            player.wait_for_both();
+            let player = Player::paused(consumer, &origin.url(playlist));
             // Within segments, and where they begin and end.
             for (start, stop) in [(5 * S, 11 * S), (8 * S, 12 * S)] {
                 assert!(seek(&player, gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, start, stop));
@@ -82,9 +80,7 @@ fn a_part_of_fragmented_mp4_is_repeated_without_a_gap() {
         let origin = Origin::serve(root);
         for consumer in CONSUMERS {
             let of = format!("{playlist}, {consumer:?}");
-            let player = Player::new(consumer, &origin.url(playlist), false);
-            player.set_state(gst::State::Paused);
-            player.wait_for_both();
+            let player = Player::paused(consumer, &origin.url(playlist));
             let expected = [(start, stop), (start, stop), (start, stop), (27, 30)];
             let (start, stop) = (start * S, stop * S);
             let segment = gst::SeekFlags::SEGMENT | gst::SeekFlags::ACCURATE;
@@ -109,9 +105,7 @@ fn a_part_of_fragmented_mp4_is_repeated_without_a_gap() {
 fn a_part_of_mpeg_ts_is_repeated_with_a_flush() {
     let origin = Origin::serve(&STREAMS);
     for consumer in CONSUMERS {
-        let player = Player::new(consumer, &origin.url("ts/index.m3u8"), false);
-        player.set_state(gst::State::Paused);
-        player.wait_for_both();
+        let player = Player::paused(consumer, &origin.url("ts/index.m3u8"));
         player.set_state(gst::State::Playing);
         let (start, stop) = (4 * S, 8 * S);
         let segment = gst::SeekFlags::SEGMENT | gst::SeekFlags::ACCURATE;

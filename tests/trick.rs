@@ -159,19 +159,11 @@ fn backward_key_frames_come_in_falling_order() {
 
 /// A player that has played all and waits there; what it asked for is forgotten.
 fn at_the_end(consumer: Consumer, origin: &Origin, url: &str) -> Player {
-    let player = paused(consumer, url);
+    let player = Player::paused(consumer, url);
     player.set_state(gst::State::Playing);
     player.wait(gst::MessageType::Eos);
     player.set_state(gst::State::Paused);
     origin.clear_requests();
-    player
-}
-
-/// A player that has the first picture and the first sound.
-fn paused(consumer: Consumer, url: &str) -> Player {
-    let player = Player::new(consumer, url, false);
-    player.set_state(gst::State::Paused);
-    player.wait_for_both();
     player
 }
 
@@ -186,7 +178,7 @@ fn backward_the_first_frames_of_segments_will_do() {
         (&SOUND, "number/m.mpd", 2),
     ] {
         let origin = Origin::serve(root);
-        let player = paused(Consumer::Playbin3, &origin.url(playlist));
+        let player = Player::paused(Consumer::Playbin3, &origin.url(playlist));
         seek(&player, -2.0, ZERO, Some(14 * S));
         play(&player);
         let frames = player.video.times();
@@ -207,7 +199,7 @@ fn backward_the_first_frames_of_segments_will_do() {
 fn what_cannot_be_had_is_passed_over() {
     let (root, playlist, presentation) = &streams()[0];
     let (origin, list, url) = serve(root, playlist, presentation);
-    let player = paused(Consumer::Playbin3, &url);
+    let player = Player::paused(Consumer::Playbin3, &url);
     origin.set_fault("seg003.ts", Fault::Status(404));
     let times = key_frames::times(&list);
     let lost = |frame: &gst::ClockTime| (12 * S..16 * S).contains(frame);
@@ -225,7 +217,7 @@ fn without_the_playlist_of_key_frames_playback_goes_on() {
     let (root, playlist, presentation) = &streams()[2];
     let (origin, _, url) = serve(root, playlist, presentation);
     origin.set_fault("iframes.m3u8", Fault::Status(404));
-    let player = paused(Consumer::Playbin3, &url);
+    let player = Player::paused(Consumer::Playbin3, &url);
     seek(&player, 4.0, 8 * S, None);
     player.wait_for_both();
     player.set_state(gst::State::Playing);
@@ -250,7 +242,7 @@ fn a_trick_mode_set_of_dash_is_a_playlist_of_key_frames() {
         <Representation id=\"trick\" bandwidth=\"50000\" codecs=\"avc1.64000d\"/></AdaptationSet></Period>";
     let text = text.replace("</Period>", set);
     origin.set_made("number/trick.mpd", move || text.clone());
-    let player = paused(Consumer::Playbin3, &origin.url("number/trick.mpd"));
+    let player = Player::paused(Consumer::Playbin3, &origin.url("number/trick.mpd"));
     player.set_state(gst::State::Playing);
     player.wait(gst::MessageType::Eos);
     player.set_state(gst::State::Paused);
@@ -271,7 +263,7 @@ fn a_trick_mode_set_of_dash_is_a_playlist_of_key_frames() {
 #[test]
 fn without_key_frames_backward_is_refused() {
     let origin = Origin::serve(&ENCRYPTED);
-    let player = paused(Consumer::Playbin3, &origin.url("ffmpeg/index.m3u8"));
+    let player = Player::paused(Consumer::Playbin3, &origin.url("ffmpeg/index.m3u8"));
     let (set, flags) = (gst::SeekType::Set, gst::SeekFlags::FLUSH);
     let sought = player.source().seek(-1.0, flags, set, ZERO, set, 10 * S);
     assert!(sought.is_err());

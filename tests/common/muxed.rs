@@ -4,11 +4,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 
 use super::media::STREAMS;
-use super::renditions::{DURATION, RENDITIONS, SEGMENT};
+use super::renditions::{FRAGMENTED, RENDITIONS, SEGMENT, segmented};
 
 /// A film: where its picture and its English sound are among [`MUXED`].
 pub type Film = (&'static str, &'static str);
@@ -27,7 +26,7 @@ pub static MUXED: LazyLock<PathBuf> = LazyLock::new(|| {
     let place = STREAMS.join("muxed-sound");
     if !place.exists() {
         let work = tempfile::tempdir_in(&*STREAMS).expect("a directory to work in");
-        mp4(&work.path().join("mp4"));
+        segmented(&work.path().join("mp4"), "v:0,a:1,name:video a:0,name:en", &FRAGMENTED);
         in_pairs(&RENDITIONS.join("ts/en"), &work.path().join("long-ts/en"));
         in_pairs(&work.path().join("mp4/en"), &work.path().join("long-mp4/en"));
         // Fails if another process was faster, which has made the same.
@@ -51,25 +50,6 @@ pub fn presentation((video, sound): Film, default: &str) -> String {
          RESOLUTION=320x180,AUDIO=\"a\"\n{video}/list.m3u8\n",
         media("de", "Deutsch", "")
     )
-}
-
-fn mp4(place: &Path) {
-    fs::create_dir_all(place).expect("a directory");
-    let (duration, segment) = (DURATION.to_string(), SEGMENT.to_string());
-    let status = Command::new("ffmpeg")
-        .args(["-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25"])
-        .args(["-f", "lavfi", "-i", "sine=frequency=880:sample_rate=48000"])
-        .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", &duration])
-        .args(["-map", "0:v", "-map", "1:a", "-map", "2:a"])
-        .args(["-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-g", "50", "-keyint_min", "50"])
-        .args(["-sc_threshold", "0", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k"])
-        .args(["-f", "hls", "-hls_time", &segment, "-hls_playlist_type", "vod"])
-        .args(["-hls_segment_type", "fmp4", "-hls_segment_filename", "%v/seg%03d.m4s"])
-        .args(["-var_stream_map", "v:0,a:0,name:video a:1,name:en", "%v/list.m3u8"])
-        .current_dir(place)
-        .status()
-        .expect("ffmpeg is installed");
-    assert!(status.success(), "ffmpeg makes a film");
 }
 
 /// The same with two segments in one.

@@ -179,6 +179,14 @@ impl Player {
         Self { consumer, pipeline, video, audio, text, decoder, source }
     }
 
+    /// Has the first picture and the first sound of what is at `url`, and waits there.
+    pub fn paused(consumer: Consumer, url: &str) -> Self {
+        let player = Self::new(consumer, url, false);
+        player.set_state(gst::State::Paused);
+        player.wait_for_both();
+        player
+    }
+
     /// The element, once the player has made it.
     pub fn source(&self) -> gst::Element {
         self.source.lock().unwrap().clone().expect("the player has made the element")

@@ -21,11 +21,9 @@ pub static RENDITIONS: LazyLock<PathBuf> = LazyLock::new(|| {
     if !place.join("text.m3u8").exists() {
         let work = tempfile::tempdir_in(&*STREAMS).expect("a directory to work in");
         let path = work.path();
-        segmented(&path.join("ts"), &["-hls_segment_filename", "%v/seg%03d.ts"]);
-        segmented(
-            &path.join("mp4"),
-            &["-hls_segment_type", "fmp4", "-hls_segment_filename", "%v/seg%03d.m4s"],
-        );
+        let apart = "v:0,name:video a:0,name:en a:1,name:de";
+        segmented(&path.join("ts"), apart, &["-hls_segment_filename", "%v/seg%03d.ts"]);
+        segmented(&path.join("mp4"), apart, &FRAGMENTED);
         for language in ["en", "de"] {
             packed(&path.join("ts").join(language), &path.join("packed").join(language));
         }
@@ -70,7 +68,12 @@ pub fn presentation(video: &str, sound: &str, subtitles: Option<&str>) -> String
         )
 }
 
-fn segmented(place: &Path, options: &[&str]) {
+/// What has ffmpeg write fragmented MP4.
+pub const FRAGMENTED: [&str; 4] = ["-hls_segment_type", "fmp4", "-hls_segment_filename", "%v/seg%03d.m4s"];
+
+/// Writes the film in segments: `streams` are the picture `v:0` and the sounds `a:0` (English, 440 Hz) and `a:1` (German,
+/// 880 Hz), as ffmpeg's `var_stream_map` puts them together.
+pub fn segmented(place: &Path, streams: &str, options: &[&str]) {
     fs::create_dir_all(place).expect("a directory");
     let (duration, segment) = (DURATION.to_string(), SEGMENT.to_string());
     let status = Command::new("ffmpeg")
@@ -82,7 +85,7 @@ fn segmented(place: &Path, options: &[&str]) {
         .args(["-sc_threshold", "0", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k"])
         .args(["-f", "hls", "-hls_time", &segment, "-hls_playlist_type", "vod"])
         .args(options)
-        .args(["-var_stream_map", "v:0,name:video a:0,name:en a:1,name:de", "%v/list.m3u8"])
+        .args(["-var_stream_map", streams, "%v/list.m3u8"])
         .current_dir(place)
         .status()
         .expect("ffmpeg is installed");
