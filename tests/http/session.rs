@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gstp2phls::engine::{
-    Config, Event, Item, P2pMode, Playback, PlaybackClock, Session, TlsConfig, TrackReader,
-};
+use gstp2phls::engine::{Config, Event, Item, Playback, PlaybackClock, Session, TrackReader};
 use url::Url;
 
 /// Nothing is ever shown, so everything is wanted at once.
