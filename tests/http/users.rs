@@ -137,9 +137,13 @@ async fn no_more_than_six_requests_at_once_go_to_a_host() {
         })
         .collect();
     let asked = async |count: usize| {
-        while server.asked("/silent").len() < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let enough = async {
+            while server.asked("/silent").len() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Too few would be waited for without end.
+        tokio::time::timeout(Duration::from_secs(20), enough).await.expect("as many as there may be");
         // The server takes connections in order: those before this one have been seen.
         client().get(&server.url("there"), WHOLE, 100).await.expect("a response");
         server.asked("/silent").len()
