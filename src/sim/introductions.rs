@@ -63,12 +63,14 @@ impl Introductions {
         let mut tell = |after, viewer, what| events.push(Event { at: at + after, order: 0, viewer, what });
         match what {
             TrackerCall::Gone => self.swarms.close(connection),
-            TrackerCall::Announce { offers, first_offer } => {
+            TrackerCall::Announce { offers, first_offer, links } => {
                 self.announces += 1;
+                let me = self.setting.peer_id(from);
+                self.swarms.report_links(connection, &SWARM, &me, links);
                 let offer = |n| Offer { offer_id: offer_id(from, first_offer + n), sdp: String::new() };
                 let announce = Announce {
                     info_hash: SWARM,
-                    peer_id: self.setting.peer_id(from),
+                    peer_id: me,
                     event: if first_offer == 0 { AnnounceEvent::Started } else { AnnounceEvent::Update },
                     numwant: Some(offers),
                     left: None,

@@ -230,6 +230,11 @@ impl Peer {
         Command::Subscribe { segment, request_id }
     }
 
+    /// Whether we have subscribed to `segment` here.
+    pub fn subscribes_to(&self, segment: SegmentId) -> bool {
+        self.subscription.is_some_and(|ours| ours.segment == segment)
+    }
+
     /// Takes back a subscription to `segment`.
     pub fn unsubscribe(&mut self, segment: SegmentId) -> Option<Command> {
         let Subscription { request_id, .. } = self.subscription.take_if(|ours| ours.segment == segment)?;

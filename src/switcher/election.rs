@@ -32,13 +32,13 @@ pub enum Seat {
     Bystander,
 }
 
-/// Fetchers in a swarm that sees a segment spread when there is time for its viewers to pass it on. Fewer would
-/// often be none, as their number is a matter of chance: three are none for one segment in twenty.
-const FEWEST: f64 = 3.0;
+/// Fetchers in a swarm that sees a segment spread when there is time for its viewers to pass it on. With one, all
+/// are late when it leaves without a word, or when its uplink serves only one at a time.
+const FEWEST: f64 = 2.0;
 
 /// Viewers up to which [`FEWEST`] are enough. For each time that a swarm is twice as large there is one more: it
 /// makes a smaller share of the bytes, and more viewers wait if there is none.
-const FEW: f64 = 1000.0;
+const FEW: f64 = 500.0;
 
 /// What the tracker says of a swarm, and how much of it one sees.
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +84,13 @@ pub fn spread(viewers: u64, hop: Duration) -> Duration {
     hop.mul_f64(hops)
 }
 
-/// Segments for which a viewer of a large swarm keeps its place: those who took a segment from it have subscribed
-/// to the next.
+/// Segments for which a viewer of a large swarm keeps its place where that is a matter of chance: those who took a
+/// segment from it have subscribed to the next.
 const TERM: i64 = 64;
+
+/// Segments after which one of those who are elected by number gives way to another. The swarm has to find new ways
+/// for its bytes then; so they change no more often than viewers come and go by themselves.
+const TURN: i64 = 512;
 
 /// The term that `segment` falls into for `me`. Terms of different viewers end at different segments, so that most
 /// of those who fetch go on.
@@ -107,7 +111,7 @@ fn place(me: &PeerId, segment: SegmentId, swarm: Option<&Swarm>) -> f64 {
         return f64::from(election_score(&me.0, SegmentId(term(me, segment)))) / whole;
     };
     // Of the same length for all, though they have heard of swarms of slightly different sizes.
-    let turn = viewers.min(1 << 32).next_power_of_two() as i64 * TERM / 4;
+    let turn = viewers.min(1 << 32).next_power_of_two() as i64 * TURN;
     let turned = segment.0.rem_euclid(turn) as f64 / turn as f64;
     (f64::from(number.wrapping_mul(GOLDEN)) / whole - turned).rem_euclid(1.0)
 }

@@ -125,6 +125,10 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_REGIONAL_LINKS", value_name = "NUMBER", default_value_t = 0)]
     pub regional_links: usize,
 
+    /// Viewers below which a swarm is small: far ones are linked at once then.
+    #[arg(long, env = "P2PHLS_TRACKER_SMALL_SWARM", value_name = "NUMBER", default_value_t = 500)]
+    pub small_swarm: usize,
+
     /// Links that a viewer takes at once although they are far, where few others are near.
     #[arg(long, env = "P2PHLS_TRACKER_FAR_AT_ONCE", value_name = "NUMBER", default_value_t = 6)]
     pub far_at_once: usize,

@@ -4,6 +4,9 @@
 //! there, and sends it as soon as it gets it.
 //!
 //! Announcement, request and first bytes are three trips between two viewers; with a subscription a hop is one.
+//! A swarm needs that to get a segment round in a second or two. So a segment that comes late, when others are there
+//! already, is followed by a subscription, too: else a swarm that has been late once would have none left, and stay
+//! late for lack of them.
 //! Those who fetch for the swarm stay the same for a while (`switcher/election`), so the way that a segment took is
 //! a good way for the next. Nobody waits for a subscription alone: who hears that others have the segment asks them
 //! after a moment's patience, so viewers that have subscribed to each other do not keep each other waiting.
@@ -20,13 +23,18 @@ use crate::switcher::Situation;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 impl Viewer {
-    /// A peer has begun to bring us a segment: it is asked for the next.
+    /// A peer has begun to bring us a segment: it is asked for the next that is not there yet.
     pub(super) fn subscribe_after(&mut self, segment: SegmentId, key: PeerKey) {
-        let is_newest = self.segments.last().is_some_and(|newest| newest.id <= segment);
-        if !self.live || !is_newest || self.sees_all() || !self.config.download_from_peers {
+        if !self.live || self.sees_all() || !self.config.download_from_peers {
             return;
         }
-        let next = SegmentId(segment.0.saturating_add(1));
+        let newest = self.segments.last().map_or(segment, |newest| newest.id);
+        let next = SegmentId(segment.max(newest).0.saturating_add(1));
+        let is_late = segment < newest;
+        if is_late && self.peers.values().any(|p| p.state.subscribes_to(next)) {
+            // Whoever brought us a newer one is the better way.
+            return;
+        }
         self.unsubscribe(next);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if peer.state.client.is_ours() && peer.state.has_announced() {
@@ -46,10 +54,9 @@ impl Viewer {
 
     /// A peer offers a segment that we have subscribed to elsewhere: that is waited for a moment longer.
     pub(super) fn be_patient(&mut self, now: Instant, spec: &SegmentSpec, situation: &mut Situation) {
-        let is_ours = |p: &RemotePeer| p.state.subscription.is_some_and(|ours| ours.segment == spec.id);
         let Some(holding) = self.holdings.get_mut(&spec.id) else { return };
         let until = *holding.offered.get_or_insert(now) + PATIENCE;
-        if until > now && self.peers.values().any(is_ours) {
+        if until > now && self.peers.values().any(|p| p.state.subscribes_to(spec.id)) {
             situation.peers_from = situation.peers_from.min(situation.slack.saturating_sub(until - now));
         }
     }

@@ -46,11 +46,12 @@ impl Shard {
             return false;
         }
         let max_peers = self.setting.scenario.viewer.max_peers;
-        let wanted = max_peers.saturating_sub(node.links_in_use()).min(self.setting.scenario.tracker.offers);
-        let (offers, first_offer) = (wanted as u32, node.announcing.offers);
+        let links = node.links_in_use();
+        let wanted = max_peers.saturating_sub(links).min(self.setting.scenario.tracker.offers);
+        let (offers, first_offer, links) = (wanted as u32, node.announcing.offers, links as u32);
         node.announcing.offers += offers;
         node.announcing.asked = self.now;
-        let what = TrackerCall::Announce { offers, first_offer };
+        let what = TrackerCall::Announce { offers, first_offer, links };
         self.to_tracker.push(TrackerMessage { at: self.now, from: node.id, what });
         self.announce_at(node, self.now + DEFAULT_INTERVAL);
         false

@@ -45,8 +45,8 @@ pub struct TrackerMessage {
 
 #[derive(Debug)]
 pub enum TrackerCall {
-    /// "Here are so many offers", of which the first has this number.
-    Announce { offers: u32, first_offer: u32 },
+    /// "Here are so many offers", of which the first has this number, "and I have so many links".
+    Announce { offers: u32, first_offer: u32, links: u32 },
     /// An answer to this offer of that viewer.
     Answer { to: u32, offer: u32, end: super::event::LinkEnd },
     /// The connection broke.

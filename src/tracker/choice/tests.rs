@@ -207,14 +207,24 @@ fn the_first_of_a_provider_leave_room_for_those_who_come() {
     let here = |number: u8| [192, 0, 2, number];
     let far = |number: u8| [198, number, 0, 1];
     let addresses: Vec<_> = [here(1), here(2)].into_iter().chain((0..30).map(far)).collect();
-    let mut world = World::at(&addresses);
-    let limits = *world.swarm.limits();
+    let places = addresses.iter().map(|address| Place::of(IpAddr::from(*address)));
+    let limits = LinkLimits { small_swarm: 0, ..Default::default() };
+    let mut world = World::new(limits, places);
     assert_eq!(world.meet(0, 15).len(), limits.far_at_once, "with its one neighbour");
     assert_eq!(world.meet(0, 15), [0usize; 0]);
     let newcomer = world.join(&Place::of(IpAddr::from(here(3))));
     assert!(world.meet(0, 15).contains(&newcomer));
     world.now = world.now + limits.patience;
     assert_eq!(world.links(0) + world.meet(0, 15).len(), limits.target);
+}
+
+#[test]
+fn in_a_small_swarm_nobody_waits_for_who_is_near() {
+    let addresses: Vec<_> = (0..32).map(|number| [198, number, 0, 1]).collect();
+    let mut world = World::at(&addresses);
+    let limits = *world.swarm.limits();
+    assert!(addresses.len() < limits.small_swarm);
+    assert_eq!(world.meet(0, 15).len(), limits.target);
 }
 
 #[test]

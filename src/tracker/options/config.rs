@@ -33,6 +33,7 @@ impl Options {
                     most: self.links + self.spare_links,
                     near: self.near_links,
                     regional: self.regional_links,
+                    small_swarm: self.small_swarm,
                     far_at_once: self.far_at_once,
                     patience: seconds(self.patience),
                     meet_again: seconds(self.meet_again),

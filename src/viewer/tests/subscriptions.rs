@@ -110,6 +110,37 @@ impl Scene {
 }
 
 #[test]
+fn what_comes_late_is_followed_by_a_subscription_unless_something_newer_was() {
+    let late = |newer_comes_first: bool| {
+        let mut scene = Scene::of(1000);
+        scene.hears(PARENT, &[10], 1000);
+        let mut begins = vec![(PARENT, 10)];
+        scene.lists(11);
+        if newer_comes_first {
+            scene.hears(OTHER, &[9, 11], 1000);
+            begins.insert(0, (OTHER, 11));
+        }
+        let mut subscriptions = Vec::new();
+        for (from, segment) in begins {
+            let Some(Command::Request { request_id, .. }) = scene.told(from).pop() else {
+                panic!("{segment} is not asked for")
+            };
+            let segment = SegmentId(segment);
+            scene.takes(from, Command::Data { segment, request_id, size: Some(SIZE) });
+            scene.viewer.handle_payload(scene.now, from, SIZE / 2);
+            scene.settle();
+            subscriptions.push(scene.told(from));
+        }
+        subscriptions
+    };
+    let alone = late(false);
+    assert!(matches!(alone[0][..], [Command::Subscribe { segment: SegmentId(12), .. }]), "{alone:?}");
+    let both = late(true);
+    assert!(matches!(both[0][..], [Command::Subscribe { segment: SegmentId(12), .. }]), "{both:?}");
+    assert!(both[1].is_empty(), "it came by a better way: {both:?}");
+}
+
+#[test]
 fn whoever_brings_a_fresh_segment_is_asked_for_the_next_which_needs_no_request() {
     let (mut scene, request_id) = Scene::subscribed();
     // Our playlist has not even got it.
