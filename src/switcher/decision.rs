@@ -116,8 +116,12 @@ pub enum Reason {
     Hedge,
 }
 
-/// Word of a segment is waited for no longer than this part of the time that there is.
+/// Word of a segment is waited for no longer than this part of the time that there is, where all see it at once.
 const WORD_SHARE: u32 = 8;
+
+/// In a large swarm it is waited for this part of the time in any case: where there is plenty, nothing is won by
+/// stepping in early.
+const WAVE_SHARE: u32 = 6;
 
 /// Decides where the missing bytes of one segment should come from. `seat` is asked only where it matters.
 pub fn decide(
@@ -167,7 +171,8 @@ pub fn decide(
         Seat::Wave(wave) => {
             // What is on its way may take as long again to come as word of it did.
             let waves = wave + u32::from(s.is_coming);
-            s.first_slack.saturating_sub(policy.spread * waves).max(last_call)
+            let word = policy.spread.max(s.first_slack / WAVE_SHARE);
+            s.first_slack.saturating_sub(word * waves).max(last_call)
         }
     };
     if s.slack <= step_in { Choice::Http(Reason::Backup) } else { Choice::WaitUntilSlack(step_in) }
@@ -252,6 +257,11 @@ mod tests {
         for seat in [Seat::Backup, Seat::Wave] {
             assert!(threshold(seat(1)) > threshold(seat(2)) && threshold(seat(2)) > threshold(seat(3)));
         }
+        // With much time they wait for longer than word takes to get around.
+        assert_eq!(
+            threshold(Seat::Wave(1)),
+            Duration::from_secs(100) - Duration::from_secs(100) / WAVE_SHARE
+        );
         let second_wave = Situation { first_slack: Duration::from_secs(6), ..situation(4.0) };
         assert_eq!(decide_from(&POLICY, &second_wave, Seat::Wave(2)), Choice::Http(Reason::Backup));
     }

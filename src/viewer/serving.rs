@@ -96,8 +96,12 @@ impl Viewer {
             .servable(segment)
             .filter(|(have, total)| has_slot && upload.next < total.unwrap_or(have.saturating_add(1)));
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        // Others read no header without a size.
-        let servable = servable.filter(|(_, total)| total.is_some() || peer.state.client.is_ours());
+        // Our own kind asks for what it has heard that we hold, and others read no header without a size. What we
+        // held may have been rejected since, and come to us by way of who asks.
+        let servable = servable.filter(|(have, total)| match total {
+            Some(_) => upload.next < *have || !peer.state.client.is_ours(),
+            None => peer.state.client.is_ours(),
+        });
         let command = match (servable, &mut peer.state.upload) {
             (Some((_, total)), Some(upload)) => {
                 upload.end = total;

@@ -206,6 +206,20 @@ fn bytes_that_the_origin_never_brings_are_not_waited_for() {
 }
 
 #[test]
+fn our_own_kind_is_promised_nothing_that_we_do_not_hold() {
+    const OURS: PeerKey = PeerKey(3);
+    let mut scene = Scene::new(None, |_| {});
+    scene.viewer.handle_peer_open(scene.now, OURS, PeerId(*b"-GP0001-child0000000"));
+    let fetch = scene.http_begins(TOTAL);
+    scene.http_brings(fetch, 1000);
+    // It heard that we had more, before that was rejected: now we may wait for it.
+    scene.request(OURS, 1000);
+    assert_eq!(scene.refusals(OURS), 1);
+    scene.request(OURS, 999);
+    assert_eq!(scene.refusals(OURS), 1);
+}
+
+#[test]
 fn a_seek_tells_those_whose_bytes_will_not_come() {
     let mut scene = Scene::new(None, |_| {});
     let fetch = scene.http_begins(TOTAL);
