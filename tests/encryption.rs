@@ -146,8 +146,10 @@ fn a_key_that_one_server_does_not_have_comes_from_another() {
     origin.set_made("rotated/all.m3u8", || {
         "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8\n".to_owned()
     });
-    for lost in ["a-key0", "a-key4"] {
-        origin.set_fault(lost, Fault::Status(403));
+    let page = || Fault::Body(b"<html>who are you?</html>");
+    for (lost, fault) in [("a-key0", Fault::Status(403)), ("a-key4", Fault::Status(403)), ("a-key4", page())]
+    {
+        origin.set_fault(lost, fault);
         origin.clear_requests();
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let kept = bytes.clone();
@@ -166,9 +168,8 @@ fn a_key_that_one_server_does_not_have_comes_from_another() {
         origin.clear_faults();
     }
 
-    for key in ["a-key4", "b-key4"] {
-        origin.set_fault(key, Fault::Status(404));
-    }
+    origin.set_fault("a-key4", Fault::Status(404));
+    origin.set_fault("b-key4", page());
     for playlist in ["rotated/all.m3u8", "rotated/a.m3u8"] {
         let player = Player::with(Consumer::Decodebin3, &origin.url(playlist), false, |source| {
             source.set_property("connection-speed", 1_000_000u32);

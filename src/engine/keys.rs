@@ -19,6 +19,9 @@ const MAX_KEYS: usize = 64;
 /// Keys that may be on their way.
 const MAX_LOADING: usize = 4;
 
+/// Bytes of the keys of AES-128 and AES-256.
+const LENGTHS: [usize; 2] = [16, 32];
+
 /// What is longer is an error page; enough to say so.
 const MAX_LENGTH: usize = 64 << 10;
 
@@ -101,11 +104,20 @@ async fn load(http: &HttpClient, url: &Url, retries: u32) -> Result<Bytes, Sessi
     }
     let http = http.asking_for(Object { kind: Kind::Key, ..Object::default() });
     let loaded = resource::load(&http, url, Part::default(), MAX_LENGTH, retries).await;
-    loaded.map(|(_, bytes)| bytes).map_err(|error| {
+    let (_, bytes) = loaded.map_err(|error| {
         SessionError::NoKey(format!(
             "the key of the stream cannot be had: {error} (keys are asked for with extra-headers, as segments are)"
         ))
-    })
+    })?;
+    // Another server may have the key where this one has a page.
+    if !LENGTHS.contains(&bytes.len()) {
+        return Err(SessionError::NoKey(format!(
+            "{url}: a key has 16 or 32 bytes, what came has {}; perhaps it is a page that asks for a login, for which \
+             extra-headers may be needed",
+            bytes.len()
+        )));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -452,9 +452,7 @@ fn cannot_open(placed: &PlacedSegment, error: DecryptError) -> SessionError {
         _ => "the playlist",
     };
     let advice = match error {
-        DecryptError::KeyLength(_) => {
-            "what came is no key, but perhaps a page that asks for a login, for which extra-headers may be needed"
-        }
+        DecryptError::KeyLength(_) => "the playlist names another method than the key is for",
         DecryptError::Length => "it was cut short, or is not encrypted at all",
         DecryptError::Padding => "either the key is that of another stream, or the segment is damaged",
     };

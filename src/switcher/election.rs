@@ -93,8 +93,9 @@ pub fn spread(viewers: u64, hop: Duration) -> Duration {
 const TERM: i64 = 64;
 
 /// Segments after which one of those who are elected by number gives way to another. The swarm has to find new ways
-/// for its bytes then; so they change no more often than viewers come and go by themselves.
-const TURN: i64 = 512;
+/// for its bytes then; so they change no more often than viewers come and go by themselves. But they do change: now
+/// and then all whose turn it is have nothing to give, or have just left.
+const TURN: i64 = 256;
 
 /// The term that `segment` falls into for `me`. Terms of different viewers end at different segments, so that most
 /// of those who fetch go on.
