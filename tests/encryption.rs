@@ -115,7 +115,7 @@ fn a_key_that_does_not_do_is_explained() {
         (Fault::Status(403), DecryptNokey, "the key of the stream cannot be had"),
         (Fault::Status(404), DecryptNokey, "extra-headers"),
         (Fault::Body(b"another 16 bytes"), Decrypt, "the key is that of another stream"),
-        (Fault::Body(b"<html>login</html>"), Decrypt, "this one has 18"),
+        (Fault::Body(b"<html>login</html>"), DecryptNokey, "what came has 18"),
     ] {
         let origin = Origin::serve(&ENCRYPTED);
         origin.set_fault("/key", fault);
