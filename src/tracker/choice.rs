@@ -149,15 +149,14 @@ impl<'a, R: Rng> Search<'a, R> {
     /// Whether the viewer takes who is far in place of who is near. Links last long: one who is among the
     /// first of its provider would be linked far away when the others come. So it takes some far links at
     /// once, if there are hardly any near, or a few, if those near have enough just now; then it waits. In a
-    /// small swarm it would be left with a few links, and wait for others in vain.
+    /// small swarm one who has hardly any near would be left with a few links, and wait for others in vain.
     fn settles(&self) -> bool {
         let limits = self.swarm.limits();
-        let is_small = self.swarm.len() < limits.small_swarm;
         let (in_need, content) = self.swarm.around(self.me, Level::Provider);
         let waited = self.swarm.peer(self.me).map(|me| self.now.since(me.joined));
         let alone = in_need.len() + content.len() <= limits.near;
-        is_small
-            || (alone && self.load < limits.far_at_once)
+        let is_small = || self.swarm.viewers() < limits.small_swarm;
+        (alone && (self.load < limits.far_at_once || is_small()))
             || self.load < limits.poor
             || waited.is_none_or(|waited| waited >= limits.patience)
     }

@@ -125,15 +125,15 @@ pub struct Options {
     #[arg(long, env = "P2PHLS_TRACKER_REGIONAL_LINKS", value_name = "NUMBER", default_value_t = 0)]
     pub regional_links: usize,
 
-    /// Viewers below which a swarm is small: far ones are linked at once then.
-    #[arg(long, env = "P2PHLS_TRACKER_SMALL_SWARM", value_name = "NUMBER", default_value_t = 500)]
-    pub small_swarm: usize,
-
     /// Links that a viewer takes at once although they are far, where few others are near.
     #[arg(long, env = "P2PHLS_TRACKER_FAR_AT_ONCE", value_name = "NUMBER", default_value_t = 6)]
     pub far_at_once: usize,
 
-    /// Seconds for which a viewer with as many waits for near ones before it takes others.
+    /// In a swarm of fewer viewers it takes all it needs at once, as others who are near may never come.
+    #[arg(long, env = "P2PHLS_TRACKER_SMALL_SWARM", value_name = "NUMBER", default_value_t = 500)]
+    pub small_swarm: usize,
+
+    /// Seconds for which a viewer who has taken those waits for near ones before it takes others.
     #[arg(long, env = "P2PHLS_TRACKER_PATIENCE", value_name = "SECONDS", default_value_t = 90,
           value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub patience: u64,

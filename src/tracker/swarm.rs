@@ -105,6 +105,12 @@ impl Swarm {
         })
     }
 
+    /// Viewers on all nodes of the cluster.
+    pub fn viewers(&self) -> usize {
+        let (seeders, others) = self.counts();
+        seeders as usize + others as usize
+    }
+
     /// Session descriptions that wait for someone, in bytes.
     pub fn banked_bytes(&self) -> usize {
         self.banked_bytes

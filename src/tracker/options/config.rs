@@ -33,8 +33,8 @@ impl Options {
                     most: self.links + self.spare_links,
                     near: self.near_links,
                     regional: self.regional_links,
-                    small_swarm: self.small_swarm,
                     far_at_once: self.far_at_once,
+                    small_swarm: self.small_swarm,
                     patience: seconds(self.patience),
                     meet_again: seconds(self.meet_again),
                     ..LinkLimits::default()

@@ -18,10 +18,10 @@ pub struct LinkLimits {
     pub near: usize,
     /// and how many to others of the same country or continent. The rest ignore nearness.
     pub regional: usize,
-    /// In a swarm of fewer viewers, whoever is near is there or may never come: far ones are taken at once.
-    pub small_swarm: usize,
     /// Links that a viewer takes at once although they are far, where fewer than `near` are near.
     pub far_at_once: usize,
+    /// In a swarm of fewer viewers it takes all it needs at once: others who are near may never come.
+    pub small_swarm: usize,
     /// Time for which a viewer with as many waits for near ones before it takes others.
     pub patience: Duration,
     /// Time after which two who are linked may be introduced again, in case their connection has
@@ -39,8 +39,8 @@ impl Default for LinkLimits {
             poor: 3,
             near: 13,
             regional: 0,
-            small_swarm: 500,
             far_at_once: 6,
+            small_swarm: 500,
             patience: Duration::from_secs(90),
             meet_again: Duration::from_secs(600),
         }
