@@ -19,9 +19,6 @@ const MAX_KEYS: usize = 64;
 /// Keys that may be on their way.
 const MAX_LOADING: usize = 4;
 
-/// Bytes of the keys of AES-128 and AES-256.
-const LENGTHS: [usize; 2] = [16, 32];
-
 /// What is longer is an error page; enough to say so.
 const MAX_LENGTH: usize = 64 << 10;
 
@@ -31,7 +28,8 @@ pub type Loaded = (Url, Result<Bytes, SessionError>);
 /// Keys by address, the latest last.
 pub struct Keys {
     known: Vec<(Url, Bytes)>,
-    wanted: Vec<Url>,
+    /// Those to be asked for, and their lengths.
+    wanted: Vec<(Url, usize)>,
     loading: Vec<Url>,
     results: mpsc::Sender<Loaded>,
 }
@@ -45,8 +43,8 @@ impl Keys {
     /// there yet.
     pub fn decryptor(&self, key: &Key, sequence: i64) -> Option<Result<Decryptor, DecryptError>> {
         let (_, bytes) = self.known.iter().find(|(url, _)| Some(url) == key.uri.as_ref())?;
-        let length = if key.method == KeyMethod::Aes256 { 32 } else { 16 };
-        if bytes.len() != length {
+        // One address may stand for keys of two methods.
+        if bytes.len() != length(&key.method) {
             return Some(Err(DecryptError::KeyLength(bytes.len())));
         }
         Some(Decryptor::new(bytes, &key.iv_for(sequence)))
@@ -56,20 +54,21 @@ impl Keys {
     pub fn want(&mut self, key: &Key) {
         let Some(url) = &key.uri else { return };
         let known = self.known.iter().any(|(known, _)| known == url);
-        if !known && !self.wanted.contains(url) && !self.loading.contains(url) {
-            self.wanted.push(url.clone());
+        let wanted = self.wanted.iter().any(|(wanted, _)| wanted == url);
+        if !known && !wanted && !self.loading.contains(url) {
+            self.wanted.push((url.clone(), length(&key.method)));
         }
     }
 
     /// Asks for what is wanted.
     pub fn load(&mut self, http: &HttpClient, retries: u32) {
         while self.loading.len() < MAX_LOADING
-            && let Some(url) = self.wanted.pop()
+            && let Some((url, length)) = self.wanted.pop()
         {
             self.loading.push(url.clone());
             let (http, results) = (http.clone(), self.results.clone());
             tokio::spawn(async move {
-                let bytes = load(&http, &url, retries).await;
+                let bytes = load(&http, &url, length, retries).await;
                 // The session has ended when nobody listens.
                 let _ = results.send((url, bytes)).await;
             });
@@ -92,7 +91,12 @@ impl Keys {
     }
 }
 
-async fn load(http: &HttpClient, url: &Url, retries: u32) -> Result<Bytes, SessionError> {
+/// Bytes of a key.
+fn length(method: &KeyMethod) -> usize {
+    if *method == KeyMethod::Aes256 { 32 } else { 16 }
+}
+
+async fn load(http: &HttpClient, url: &Url, length: usize, retries: u32) -> Result<Bytes, SessionError> {
     if url.scheme() == "data" {
         let bad =
             || SessionError::NoKey("the playlist has a key in it (data:) that is not in base64".to_owned());
@@ -110,9 +114,9 @@ async fn load(http: &HttpClient, url: &Url, retries: u32) -> Result<Bytes, Sessi
         ))
     })?;
     // Another server may have the key where this one has a page.
-    if !LENGTHS.contains(&bytes.len()) {
+    if bytes.len() != length {
         return Err(SessionError::NoKey(format!(
-            "{url}: a key has 16 or 32 bytes, what came has {}; perhaps it is a page that asks for a login, for which \
+            "{url}: the key has {length} bytes, what came has {}; perhaps it is a page that asks for a login, for which \
              extra-headers may be needed",
             bytes.len()
         )));
@@ -166,9 +170,9 @@ mod tests {
         };
         let http = HttpClient::new(config, http).expect("a client");
         let data = Url::parse("data:;base64,AAECAwQFBgcICQoLDA0ODw==").expect("a URL");
-        assert_eq!(load(&http, &data, 0).await.expect("a key"), &(0..16).collect::<Vec<u8>>()[..]);
+        assert_eq!(load(&http, &data, 16, 0).await.expect("a key"), &(0..16).collect::<Vec<u8>>()[..]);
         for bad in ["data:,abc", "data:;base64,!", "skd://key"] {
-            let error = load(&http, &Url::parse(bad).expect("a URL"), 0).await.expect_err(bad);
+            let error = load(&http, &Url::parse(bad).expect("a URL"), 16, 0).await.expect_err(bad);
             assert!(matches!(error, SessionError::NoKey(_)), "{error:?}");
         }
     }
