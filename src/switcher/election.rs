@@ -327,7 +327,7 @@ mod tests {
                 let mut last = elected(&ids, -1, fetchers);
                 let mut changes = 0;
                 let segments = 40 * TURN;
-                for segment in (0..segments).step_by(16) {
+                for segment in (0..segments).step_by(TURN as usize / 16) {
                     let now = elected(&ids, segment, fetchers);
                     assert!((now.len() as f64 - fetchers).abs() <= 2.0, "{now:?} of {viewers}");
                     let fresh = now.iter().filter(|n| !last.contains(n)).count();

@@ -92,15 +92,16 @@ impl Viewer {
         let Some(upload) = self.peers.get(&key).and_then(|p| p.state.upload()) else { return };
         let (segment, request_id) = (upload.segment, upload.request_id);
         let has_slot = self.has_spare_slot(now, key);
-        let servable = self
-            .servable(segment)
-            .filter(|(have, total)| has_slot && upload.next < total.unwrap_or(have.saturating_add(1)));
+        let servable = self.servable(segment).filter(|_| has_slot);
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        // Our own kind asks for what it has heard that we hold, and others read no header without a size. What we
-        // held may have been rejected since, and come to us by way of who asks.
+        let is_ours = peer.state.client.is_ours();
         let servable = servable.filter(|(have, total)| match total {
-            Some(_) => upload.next < *have || !peer.state.client.is_ours(),
-            None => peer.state.client.is_ours(),
+            // Our own kind asks for what it has heard that we hold. That may have been rejected since, and come to
+            // us by way of who asks.
+            Some(_) if is_ours => upload.next < *have,
+            Some(total) => upload.next < *total,
+            // Others read no header without a size.
+            None => is_ours && upload.next <= *have,
         });
         let command = match (servable, &mut peer.state.upload) {
             (Some((_, total)), Some(upload)) => {
