@@ -83,6 +83,8 @@ pub struct Peer {
     pub client: Client,
     /// What it has said, as it came: everybody whom it was sent to has the same one.
     said: Arc<Announcement>,
+    /// The newest segment of which it has said anything: most that is looked for is newer.
+    newest: Option<SegmentId>,
     /// Of `said.loaded`, what does not count until it says it again.
     doubts: Vec<(SegmentId, Doubt)>,
     /// It has said at least once what it holds, so it serves others.
@@ -124,6 +126,7 @@ impl Peer {
             id,
             client: Client::from_peer_id(&id.0),
             said: Arc::default(),
+            newest: None,
             doubts: Vec::new(),
             announced: false,
             download: None,
@@ -163,12 +166,12 @@ impl Peer {
 
     /// The peer has said that it is fetching `segment` over HTTP.
     pub fn is_fetching(&self, segment: SegmentId) -> bool {
-        self.said.http_loading.binary_search(&segment).is_ok()
+        self.has_come_to(segment) && self.said.http_loading.binary_search(&segment).is_ok()
     }
 
     /// The peer has said that somebody holds or fetches `segment`, itself or another.
     pub fn mentions(&self, segment: SegmentId) -> bool {
-        self.knows(segment) || self.said.coming.binary_search(&segment).is_ok()
+        self.knows(segment) || self.has_come_to(segment) && self.said.coming.binary_search(&segment).is_ok()
     }
 
     /// The peer has said at least once what it holds.
@@ -179,11 +182,21 @@ impl Peer {
     /// What it said it holds is of no use any more.
     pub fn forget_holdings(&mut self) {
         self.said = Arc::default();
+        self.newest = None;
         self.doubts.clear();
     }
 
     /// It says that it has some of it.
     fn lists(&self, segment: SegmentId) -> bool {
+        self.has_come_to(segment) && self.says_it_has(segment)
+    }
+
+    /// It has said something of `segment` or of one after it.
+    fn has_come_to(&self, segment: SegmentId) -> bool {
+        self.newest.is_some_and(|newest| newest >= segment)
+    }
+
+    fn says_it_has(&self, segment: SegmentId) -> bool {
         self.said.loaded.binary_search(&segment).is_ok()
             || self.said.held.iter().any(|held| held.segment == segment)
     }
@@ -196,9 +209,7 @@ impl Peer {
 
     /// The newest segment it has anything to do with.
     pub fn frontier(&self) -> Option<SegmentId> {
-        let Announcement { loaded, http_loading, coming, held } = &*self.said;
-        let listed = [loaded, http_loading, coming].into_iter().filter_map(|ids| ids.last().copied());
-        listed.chain(held.iter().map(|held| held.segment)).max()
+        self.newest
     }
 
     /// The peer can be expected to fetch `segment` for the swarm if it is elected: it ranks viewers as we do,
@@ -369,6 +380,9 @@ impl Peer {
             said.http_loading.sort_unstable();
             said.coming.sort_unstable();
         }
+        let Announcement { loaded, http_loading, coming, held } = &*said;
+        let listed = [loaded, http_loading, coming].into_iter().filter_map(|ids| ids.last().copied());
+        self.newest = listed.chain(held.iter().map(|held| held.segment)).max();
         self.announced = true;
         self.said = said;
         self.doubts.clear();

@@ -45,6 +45,13 @@ pub struct PeerWork {
     pub remaining: Option<Duration>,
 }
 
+impl PeerWork {
+    /// It will take longer than there is time, as far as is known.
+    pub fn is_late(&self, slack: Duration) -> bool {
+        self.remaining.is_some_and(|remaining| remaining > slack)
+    }
+}
+
 /// All that the decision for a segment rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation {
@@ -59,13 +66,14 @@ pub struct Situation {
     pub http: HttpWork,
     /// A peer is sending it.
     pub peer_work: Option<PeerWork>,
-    /// A peer that holds more of it than we do is free to send it.
+    /// A peer that holds more of it than we do is free to send it. Need not be told where somebody brings it in time.
     pub peer_free: bool,
     /// The slack from which on it is our turn to ask peers; others go first.
     pub peers_from: Duration,
     /// Word has come that somebody brings it into the swarm, who is no peer of ours.
     pub is_coming: bool,
-    /// Somebody holds it or is fetching it: it will come from a peer if there is time.
+    /// Somebody holds it or is fetching it: it will come from a peer if there is time. Need not be told where somebody
+    /// brings it in time.
     pub peer_expected: bool,
 }
 
@@ -144,7 +152,7 @@ pub fn decide(
             true if !in_time => Choice::Http(Reason::Hedge),
             // It looks as if the peer will make it: look again before that hope is all there is.
             true => Choice::WaitUntilSlack(s.slack.saturating_sub(margin / 4)),
-            false if s.peer_free && work.remaining.is_some_and(|r| r > s.slack) => Choice::AnotherPeer,
+            false if s.peer_free && work.is_late(s.slack) => Choice::AnotherPeer,
             false => Choice::WaitUntilSlack(last_call),
         };
     }

@@ -161,6 +161,8 @@ pub struct Viewer {
     dirty: bool,
     /// Bytes have come since the bound of the memory was last looked at.
     grown: bool,
+    /// A channel that was full has room since peers were last served.
+    has_new_room: bool,
     /// What the publisher has announced and not listed yet: who asks for it waits for it.
     announced_only: Option<SegmentId>,
     /// The newest segment that we fetched for the swarm because too few others did, and in which term.
@@ -204,6 +206,7 @@ impl Viewer {
             counters: Counters::default(),
             dirty: false,
             grown: false,
+            has_new_room: false,
             announced_only: None,
             stepped_in: None,
             wake: None,
@@ -339,6 +342,7 @@ impl Viewer {
     /// The next thing to do, or None when there is nothing before [`Viewer::poll_timeout`].
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
         if self.actions.is_empty() {
+            let may_serve = self.dirty | self.grown | std::mem::take(&mut self.has_new_room);
             if std::mem::take(&mut self.dirty) {
                 self.wake = None;
                 self.plan(now);
@@ -348,7 +352,11 @@ impl Viewer {
                 self.keep_bound();
             }
             self.announce(now);
-            self.serve(now);
+            if may_serve || !self.uplink.is_measuring() {
+                self.serve(now);
+            } else {
+                self.note_what_left(now);
+            }
         }
         self.actions.pop_front()
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::holding::{Holding, HttpFetch, PeerTransfer, State};
+use super::peers::RemotePeer;
 use super::progress::silent_at;
 use super::{Action, FetchFailure, FetchId, Pace, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{SegmentId, WHOLE, election_score};
@@ -171,55 +172,58 @@ impl Viewer {
         let holding = self.holdings.get(&spec.id);
         let missing = self.size_guess(spec).saturating_sub(holding.map_or(0, |h| h.have));
         let transfer = holding.and_then(Holding::transfer);
-        let transfers = self.holdings.values().filter(|h| h.transfer.is_some()).count();
+        let http = match holding.and_then(Holding::http) {
+            None => HttpWork::None,
+            Some(work) if silent_at(&work) <= now => HttpWork::Silent,
+            Some(_) => HttpWork::Running,
+        };
+        let peer_work = transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing, spec.pace) });
+        // Looking through what all peers have said is most of what a pass costs.
+        let is_sought = http != HttpWork::Running && peer_work.is_none_or(|work| work.is_late(slack));
+        let transfers = || self.holdings.values().filter(|h| h.transfer.is_some()).count();
         Situation {
             slack,
             first_slack: holding.map_or(slack, |h| h.first_slack),
             duration: spec.duration,
             missing,
-            http: match holding.and_then(Holding::http) {
-                None => HttpWork::None,
-                Some(work) if silent_at(&work) <= now => HttpWork::Silent,
-                Some(_) => HttpWork::Running,
-            },
-            peer_work: transfer.map(|t| PeerWork { remaining: remaining(now, &t, missing, spec.pace) }),
-            peer_free: transfers < MAX_TRANSFERS && self.best_peer(now, spec.id).is_some(),
+            http,
+            peer_work,
+            peer_free: is_sought && transfers() < MAX_TRANSFERS && self.offers(now, spec.id).next().is_some(),
             peers_from: self.peers_from(now, spec, holding.map_or(slack, |h| h.first_slack), policy),
             is_coming: self.news.has(spec.id),
-            peer_expected: self
-                .peers
-                .values()
-                .any(|p| p.state.refusals < MAX_EXCUSES && p.state.knows(spec.id)),
+            peer_expected: is_sought
+                && self.peers.values().any(|p| p.state.refusals < MAX_EXCUSES && p.state.knows(spec.id)),
         }
     }
 
-    /// The peer to ask for more of a segment: free, and holding more of it than we do.
-    ///
-    /// A fast one is likelier to be taken, but not sure: the fastest would be asked by everybody. By hash, so
-    /// that one look gives the same as the next (weighted sampling after Efraimidis and Spirakis, 2006).
-    fn best_peer(&self, now: Instant, segment: SegmentId) -> Option<PeerKey> {
+    /// The peers that can be asked for more of a segment: free, and holding more of it than we do.
+    fn offers(&self, now: Instant, segment: SegmentId) -> impl Iterator<Item = (PeerKey, &RemotePeer)> {
         let holding = self.holdings.get(&segment);
         let have = holding.map_or(0, |h| h.have);
         // Who is left for another is left for one that holds it all: whoever passes it on is no faster.
         let running = holding.and_then(Holding::transfer);
         let least = if running.is_some() { WHOLE } else { have + 1 };
         let sender = running.map(|t| t.peer);
+        self.peers.iter().map(|(key, peer)| (*key, peer)).filter(move |(key, peer)| {
+            peer.state.is_free(now) && sender != Some(*key) && peer.state.held(segment) >= least
+        })
+    }
+
+    /// The peer to ask for more of a segment.
+    ///
+    /// A fast one is likelier to be taken, but not sure: the fastest would be asked by everybody. By hash, so
+    /// that one look gives the same as the next (weighted sampling after Efraimidis and Spirakis, 2006).
+    fn best_peer(&self, now: Instant, segment: SegmentId) -> Option<PeerKey> {
         let me = election_score(&self.config.peer_id.0, segment);
         // A peer not tried yet counts as fast: else the first one tried would be asked for ever.
         let untried = self.peers.values().filter_map(|p| p.estimate.rate()).fold(UNSEEN_RATE, f64::max);
-        let weight = |peer: &super::RemotePeer| {
+        let weight = |peer: &RemotePeer| {
             let score = election_score(&peer.state.id.0, segment) ^ me;
             let chance = (f64::from(score) + 0.5) / 2f64.powi(32);
             chance.ln() / peer.estimate.rate().unwrap_or(untried).max(1.0)
         };
-        let offers = |key: &PeerKey, peer: &super::RemotePeer| {
-            peer.state.held(segment) >= least && peer.state.is_free(now) && sender != Some(*key)
-        };
-        let offering = self.peers.iter().filter(|(key, peer)| offers(key, peer));
-        offering
-            .map(|(key, peer)| (key, weight(peer)))
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .map(|(key, _)| *key)
+        let offers = self.offers(now, segment).map(|(key, peer)| (key, weight(peer)));
+        offers.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(key, _)| key)
     }
 
     fn ask_peer(&mut self, now: Instant, segment: SegmentId) {
@@ -295,21 +299,20 @@ impl Viewer {
     /// The output has come to a segment that HTTP has given up and nobody else holds.
     fn report_what_cannot_be_had(&mut self, now: Instant) {
         let Some(segment) = self.cursor else { return };
-        let held_by_peer = self.peers.values().any(|p| p.state.knows(segment));
         let slack = self.spec(segment).map_or(Duration::ZERO, |spec| self.slack(now, spec));
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
-        let at_work = holding.http.is_some() || holding.transfer.is_some();
-        if holding.state != State::Partial || at_work || held_by_peer || holding.reported {
+        let Some(failure) = holding.given_up.filter(|_| holding.wants_a_source() && !holding.reported) else {
+            return;
+        };
+        if self.peers.values().any(|p| p.state.knows(segment)) {
             return;
         }
-        match holding.given_up {
-            // The output is ahead of playback: a server that fails now may be well again in time.
-            Some(FetchFailure::Failed) if !slack.is_zero() => self.wake_at(now + slack),
-            Some(failure) => {
-                holding.reported = true;
-                self.actions.push_back(Action::Unavailable { segment, failure });
-            }
-            None => {}
+        // The output is ahead of playback: a server that fails now may be well again in time.
+        if failure == FetchFailure::Failed && !slack.is_zero() {
+            self.wake_at(now + slack);
+        } else {
+            holding.reported = true;
+            self.actions.push_back(Action::Unavailable { segment, failure });
         }
     }
 

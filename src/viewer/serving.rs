@@ -37,6 +37,7 @@ impl Viewer {
             if peer.uploaded > 0 {
                 self.left = self.left.saturating_add(room.saturating_sub(peer.room));
             }
+            self.has_new_room |= peer.room == 0;
             peer.room = room;
         }
     }
@@ -171,6 +172,20 @@ impl Viewer {
         }
         self.release_starved(now);
         self.measure_uplink(now, waiting_for_budget);
+    }
+
+    /// Nothing has changed for those who are served, but that more of what they were sent has left. Most of what
+    /// happens is that.
+    pub(super) fn note_what_left(&mut self, now: Instant) {
+        debug_assert!(self.config.max_upload_rate.is_some() || !self.has_somebody_to_serve());
+        match std::mem::take(&mut self.left) {
+            0 => {}
+            left => self.uplink.record_left(now, left, self.child_rate()),
+        }
+    }
+
+    fn has_somebody_to_serve(&self) -> bool {
+        self.peers.iter().any(|(key, peer)| peer.room > 0 && self.ready_for(*key) > 0)
     }
 
     fn measure_uplink(&mut self, now: Instant, waiting_for_budget: bool) {

@@ -50,6 +50,23 @@ struct Span {
     children: usize,
 }
 
+impl Span {
+    fn pass(&mut self, now: Instant, bytes: u64) {
+        if self.is_full {
+            self.waiting += now.saturating_duration_since(self.looked);
+        }
+        self.looked = now;
+        if bytes > 0 {
+            self.left += bytes;
+            self.last = now;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.last.saturating_duration_since(self.since) >= SPAN
+    }
+}
+
 impl Uplink {
     /// `bytes` have left since the last time; `is_full` when one of so many children waits for room now. Each
     /// should have `need` bytes a second.
@@ -62,18 +79,25 @@ impl Uplink {
             }
             return;
         };
-        if span.is_full {
-            span.waiting += now.saturating_duration_since(span.looked);
-        }
-        (span.looked, span.is_full) = (now, is_full);
-        if bytes > 0 {
-            span.left += bytes;
-            span.last = now;
-        }
+        span.pass(now, bytes);
+        span.is_full = is_full;
         span.children = span.children.min(children.max(1));
-        if children == 0 || span.last.saturating_duration_since(span.since) >= SPAN {
+        if children == 0 || span.is_over() {
             self.conclude(need);
         }
+    }
+
+    /// The same where nothing else has changed since the last time.
+    pub fn record_left(&mut self, now: Instant, bytes: u64, need: f64) {
+        let Some(span) = &mut self.span else { return };
+        span.pass(now, bytes);
+        if span.is_over() {
+            self.conclude(need);
+        }
+    }
+
+    pub fn is_measuring(&self) -> bool {
+        self.span.is_some()
     }
 
     fn conclude(&mut self, need: f64) {
@@ -173,6 +197,19 @@ mod tests {
         uplink.record(start, 0, true, 2, NEED);
         let now = serve(&mut uplink, start + Duration::from_secs(3), 2, 600_000.0);
         assert_eq!(uplink.slots(now, NEED), 1);
+    }
+
+    #[test]
+    fn what_leaves_while_nothing_else_changes_counts() {
+        let mut uplink = Uplink::default();
+        let start = Instant::now();
+        uplink.record(start, 1000, true, 2, NEED);
+        for tenth in 1..=5 {
+            assert!(uplink.is_measuring());
+            uplink.record_left(start + Duration::from_millis(100 * tenth), 60_000, NEED);
+        }
+        assert!(!uplink.is_measuring());
+        assert_eq!(uplink.slots(start + SPAN, NEED), 1, "600,000 bytes a second");
     }
 
     #[test]
