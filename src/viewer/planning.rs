@@ -80,7 +80,8 @@ impl Viewer {
         self.report_what_cannot_be_had(now);
         self.watch_start(now);
         let policy = self.policy();
-        let mut pressed = None;
+        // The slack from which on nothing is begun.
+        let mut horizon = None;
         for index in self.wanted() {
             let spec = self.segments[index];
             let slack = self.slack(now, &spec);
@@ -93,15 +94,19 @@ impl Viewer {
             if situation.peer_free {
                 self.be_patient(now, &spec, &mut situation);
             }
-            let is_pressed = slack <= 2 * last_call(&policy, &self.http, &situation);
-            if is_pressed {
-                pressed.get_or_insert(slack);
-            } else if pressed.is_some_and(|first: Duration| slack >= first + MUCH_LATER)
-                && !situation.is_at_work()
-            {
+            let last_call = last_call(&policy, &self.http, &situation);
+            let is_pressed = slack <= 2 * last_call;
+            let is_far = horizon.is_some_and(|horizon| slack >= horizon);
+            if is_far && !is_pressed && !situation.is_at_work() {
                 // It would take from the line of what is needed first, whose progress alone is no reason for a pass.
                 self.wake_at(now + LOOK_AGAIN);
                 continue;
+            }
+            // In a film there is always more to fetch: with little in hand no more is begun than the line can bring in time.
+            let is_near = !self.live && slack < self.config.policy.reserve;
+            if is_pressed || is_near {
+                let later = if is_near { MUCH_LATER.max(slack) } else { MUCH_LATER };
+                horizon.get_or_insert(slack + later);
             }
             let choice = if self.config.download_from_peers {
                 decide(&policy, &self.http, &situation, || self.seat(now, &spec, &policy, &situation))
@@ -120,17 +125,14 @@ impl Viewer {
                         }
                     }
                 }
-                Choice::WaitUntilSlack(at) => {
-                    // While paused only the cursor's slack runs down; the others lose nothing by waiting.
-                    let runs = self.clock.is_none_or(|clock| clock.playing) || self.cursor == Some(spec.id);
-                    if at < slack && runs {
-                        self.wake_at(now + (slack - at));
+                Choice::WaitUntilSlack(at) => self.wake_at_slack(now, &spec, slack, at),
+                Choice::Peer | Choice::AnotherPeer => {
+                    if choice == Choice::AnotherPeer {
+                        self.cancel_transfer(spec.id);
                     }
-                }
-                Choice::Peer => self.ask_peer(now, spec.id),
-                Choice::AnotherPeer => {
-                    self.cancel_transfer(spec.id);
                     self.ask_peer(now, spec.id);
+                    // It may say nothing at all.
+                    self.wake_at_slack(now, &spec, slack, last_call);
                 }
                 Choice::Http(reason) => self.ask_http(now, &spec, reason),
                 Choice::Race => {
@@ -138,6 +140,15 @@ impl Viewer {
                     self.ask_http(now, &spec, Reason::LastCall);
                 }
             }
+        }
+    }
+
+    /// Looks again when the slack of a segment is down to `at`.
+    fn wake_at_slack(&mut self, now: Instant, spec: &SegmentSpec, slack: Duration, at: Duration) {
+        // While paused only the cursor's slack runs down; the others lose nothing by waiting.
+        let runs = self.clock.is_none_or(|clock| clock.playing) || self.cursor == Some(spec.id);
+        if at < slack && runs {
+            self.wake_at(now + (slack - at));
         }
     }
 

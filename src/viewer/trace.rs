@@ -203,6 +203,9 @@ impl Viewer {
     }
 
     fn time_left(&self, now: Instant, segment: SegmentId) -> String {
+        if self.segments.last().is_some_and(|newest| newest.id < segment) {
+            return "our playlist does not have it yet".into();
+        }
         let left = self.spec(segment).map(|spec| self.slack(now, spec).as_secs_f64());
         left.map_or_else(|| "playback is past it".into(), |left| format!("playback needs it in {left:.2} s"))
     }

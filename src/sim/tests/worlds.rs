@@ -194,7 +194,11 @@ fn peers_do_no_harm_on_narrow_links() {
 #[test]
 fn worlds_that_failed() {
     look_at([73, 104, 149, 154, 192, 194, 196], Troubles::default());
-    look_at([30, 104], Troubles { polluters: true, ..Troubles::default() });
+    look_at([30, 104, 122, 550, 632], Troubles { polluters: true, ..Troubles::default() });
+    look_at(
+        [126, 148, 231, 304, 305, 322, 324, 376, 411, 420],
+        Troubles { plenty: true, ..Troubles::default() },
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use world::{Stream, VICES, World, ms};
 
 use super::*;
-use crate::swarm::Announcement;
+use crate::swarm::{Announcement, Held};
 
 /// 2 s segments at 2 Mbit/s, three segments behind live.
 fn live() -> Stream {
@@ -126,6 +126,47 @@ fn the_first_peer_is_heard_before_http_fills_the_buffer() {
     let said = Announcement { loaded: vec![SegmentId(3)], ..Announcement::default() };
     viewer.handle_command(now, key, Command::Announcement(said.into()));
     assert!(fetches(&mut viewer) > 0, "it does not have them");
+}
+
+#[test]
+fn who_is_asked_and_says_nothing_is_not_waited_for_longer_than_there_is_time() {
+    let (start, mut viewer) = (Instant::now(), viewer_of_a_film());
+    // Nothing else is there to be looked after.
+    let two = viewer.segments[..2].into();
+    viewer.handle_segments(two, false);
+    let fetch_of = |viewer: &mut Viewer, now: Instant, wanted: i64| {
+        let actions: Vec<Action> = std::iter::from_fn(|| viewer.poll_action(now)).collect();
+        actions.into_iter().find_map(|action| match action {
+            Action::Fetch { fetch, segment, .. } if segment.0 == wanted => Some(fetch),
+            _ => None,
+        })
+    };
+    viewer.handle_swarm_forming(true);
+    viewer.handle_seek(start, SegmentId(0));
+    let fetch = fetch_of(&mut viewer, start, 0).expect("the first is asked for at once");
+    let now = start + ms(100);
+    viewer.handle_http_start(now, fetch, 0, Some(500_000));
+    viewer.handle_http_bytes(now, fetch, 500_000);
+    viewer.handle_http_end(now, fetch);
+    viewer.handle_playback(now, Duration::ZERO, true);
+    viewer.handle_cursor(now, SegmentId(1));
+    assert_eq!(fetch_of(&mut viewer, now, 1), None);
+    let needed = now + secs(2);
+    // It passes the segment on, so it is given longer than there is.
+    let asked = needed - ms(1000);
+    let key = PeerKey(1);
+    viewer.handle_peer_open(asked, key, PeerId(*b"-GP0001-other0000000"));
+    let held = vec![Held { segment: SegmentId(1), bytes: 100_000 }];
+    viewer.handle_command(
+        asked,
+        key,
+        Command::Announcement(Announcement { held, ..Default::default() }.into()),
+    );
+    assert_eq!(fetch_of(&mut viewer, asked, 1), None, "the peer is asked");
+    let woken = viewer.poll_timeout().expect("it is not waited for without end");
+    assert!(woken < needed - ms(300), "woken {:?} after it was asked", woken - asked);
+    viewer.handle_timeout();
+    assert!(fetch_of(&mut viewer, woken, 1).is_some());
 }
 
 #[test]
