@@ -122,6 +122,8 @@ pub enum Reason {
     LastCall,
     /// The peer that is sending it would be late.
     Hedge,
+    /// The access link carries hardly more than the stream.
+    NarrowLine,
 }
 
 /// Word of a segment is waited for no longer than this part of the time that there is, where all see it at once.

@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | `planning` | which segments are wanted, and a pass of the switcher over them |
 //! | `needs` | when playback needs them |
+//! | `line` | what the access link carries, and what may come through it at the same time |
 //! | `seat` | our place among those who fetch for the swarm |
 //! | `fetches` | HTTP requests: their start, bytes, end and failures |
 //! | `peers` | channels and commands of peers, and the bytes they send |
@@ -29,6 +30,7 @@ mod config;
 mod edge;
 mod fetches;
 mod holding;
+mod line;
 mod memory;
 mod needs;
 mod news;

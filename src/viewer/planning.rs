@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::holding::{Holding, HttpFetch, PeerTransfer, State};
+use super::line::Admission;
 use super::peers::RemotePeer;
 use super::progress::silent_at;
 use super::{Action, FetchFailure, FetchId, Pace, PeerKey, SegmentSpec, Viewer};
@@ -28,10 +29,7 @@ const SILENCE_OF_RELAY: Duration = Duration::from_millis(1100);
 /// A swarm in which everybody is busy at first finds its order within this time.
 const ACQUAINTANCE: Duration = Duration::from_secs(45);
 
-/// What is needed so much later than a segment that is short of time is not begun beside it.
-const MUCH_LATER: Duration = Duration::from_secs(3);
-
-/// When it is looked at again.
+/// When what may not be begun yet is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// An origin that is silent for so long is not waited for where a peer has the bytes.
@@ -80,8 +78,7 @@ impl Viewer {
         self.report_what_cannot_be_had(now);
         self.watch_start(now);
         let policy = self.policy();
-        // The slack from which on nothing is begun.
-        let mut horizon = None;
+        let mut admission = Admission::new(self.line());
         for index in self.wanted() {
             let spec = self.segments[index];
             let slack = self.slack(now, &spec);
@@ -96,25 +93,32 @@ impl Viewer {
             }
             let last_call = last_call(&policy, &self.http, &situation);
             let is_pressed = slack <= 2 * last_call;
-            let is_far = horizon.is_some_and(|horizon| slack >= horizon);
-            if is_far && !is_pressed && !situation.is_at_work() {
+            if !situation.is_at_work() && !admission.admits(&spec, slack, is_pressed) {
                 // It would take from the line of what is needed first, whose progress alone is no reason for a pass.
                 self.wake_at(now + LOOK_AGAIN);
                 continue;
             }
-            // In a film there is always more to fetch: with little in hand no more is begun than the line can bring in time.
-            let is_near = !self.live && slack < self.config.policy.reserve;
-            if is_pressed || is_near {
-                let later = if is_near { MUCH_LATER.max(slack) } else { MUCH_LATER };
-                horizon.get_or_insert(slack + later);
+            if !self.live && slack < self.config.policy.reserve {
+                admission.is_near(slack);
+            } else if is_pressed {
+                admission.is_pressed(slack);
             }
-            let choice = if self.config.download_from_peers {
-                decide(&policy, &self.http, &situation, || self.seat(now, &spec, &policy, &situation))
-            } else if situation.http != HttpWork::None {
-                continue;
+            let choice = if !self.config.download_from_peers {
+                match situation.http {
+                    HttpWork::None => Choice::Http(Reason::LastCall),
+                    _ => continue,
+                }
+            } else if admission.wants_http(&spec) && self.is_untried(spec.id) {
+                Choice::Http(Reason::NarrowLine)
             } else {
-                Choice::Http(Reason::LastCall)
+                decide(&policy, &self.http, &situation, || self.seat(now, &spec, &policy, &situation))
             };
+            let choice = match choice {
+                Choice::Race if !admission.allows_race() => Choice::Http(Reason::LastCall),
+                choice => choice,
+            };
+            admission
+                .passed(situation.http != HttpWork::None || matches!(choice, Choice::Http(_) | Choice::Race));
             self.trace_choice(now, &spec, &policy, &situation, choice);
             match choice {
                 Choice::Wait => {
@@ -141,6 +145,11 @@ impl Viewer {
                 }
             }
         }
+    }
+
+    /// Nobody has been asked for the segment, or nobody has failed.
+    fn is_untried(&self, segment: SegmentId) -> bool {
+        self.holdings.get(&segment).is_some_and(|h| !h.is_fed() && h.failures == 0)
     }
 
     /// Looks again when the slack of a segment is down to `at`.
@@ -290,7 +299,7 @@ impl Viewer {
         match reason {
             Reason::Elected => self.counters.elected += 1,
             Reason::Backup => self.counters.backups += 1,
-            Reason::LastCall => self.counters.last_calls += 1,
+            Reason::LastCall | Reason::NarrowLine => self.counters.last_calls += 1,
             Reason::Hedge => self.counters.hedges += 1,
         }
         self.trace_ask_http(now, spec.id, offset, reason);

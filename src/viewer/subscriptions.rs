@@ -14,6 +14,7 @@
 use std::time::{Duration, Instant};
 
 use super::holding::{Holding, PeerTransfer, State};
+use super::line::Line;
 use super::peers::RemotePeer;
 use super::{Action, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{Command, SegmentId};
@@ -26,6 +27,10 @@ impl Viewer {
     /// A peer has begun to bring us a segment: it is asked for the next that is not there yet.
     pub(super) fn subscribe_after(&mut self, segment: SegmentId, key: PeerKey) {
         if !self.live || self.sees_all() || !self.config.download_from_peers {
+            return;
+        }
+        if matches!(self.line(), Line::Narrow | Line::Tight) {
+            // What is sent unasked comes beside what is needed before it.
             return;
         }
         let newest = self.segments.last().map_or(segment, |newest| newest.id);

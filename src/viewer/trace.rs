@@ -153,6 +153,7 @@ impl Viewer {
             Reason::Backup => "nobody has fetched it, and it is our turn as backup",
             Reason::LastCall => "there is no time for anything else",
             Reason::Hedge => "the peer at work would be late",
+            Reason::NarrowLine => "the line carries hardly more than the stream",
         };
         tell!(segment, "asking HTTP from byte {offset}: {why}; {}", self.time_left(now, segment));
     }
