@@ -135,8 +135,9 @@ impl Viewer {
                         self.cancel_transfer(spec.id);
                     }
                     self.ask_peer(now, spec.id);
-                    // It may say nothing at all.
-                    self.wake_at_slack(now, &spec, slack, last_call);
+                    // It may say nothing at all. Asked shortly before the last call, it is given a little longer.
+                    let grace = policy.margin_of(situation.first_slack) / 2;
+                    self.wake_at_slack(now, &spec, slack, last_call.saturating_sub(grace));
                 }
                 Choice::Http(reason) => self.ask_http(now, &spec, reason),
                 Choice::Race => {

@@ -211,5 +211,5 @@ fn worlds_that_failed() {
 #[test]
 #[ignore = "who rejects what a peer sent may ask for it those to whom it has just passed it on"]
 fn rejected_bytes_close_no_circle() {
-    look_at([118], Troubles { polluters: true, ..Troubles::default() });
+    look_at([118, 157], Troubles { polluters: true, ..Troubles::default() });
 }
