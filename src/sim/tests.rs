@@ -127,14 +127,9 @@ fn the_trace_tells_where_a_segment_came_from_and_what_it_cost() {
     let mut lines = std::mem::take(&mut *LINES.lock().unwrap());
     // Where a peer sends a segment without being asked, that may be before it is known to be wanted.
     let asked = lines.iter().find(|line| line.contains("asking peer")).expect("it takes some from peers");
-    let segment = asked
-        .split_inclusive(": ")
-        .next()
-        .and_then(|start| start.split_once(" segment "))
-        .expect("its number")
-        .1
-        .to_owned();
-    lines.retain(|line| line.contains(&format!(" segment {segment}")));
+    let number = |line: &str| Some(line.split_once(" segment ")?.1.split_once(':')?.0.to_owned());
+    let segment = number(asked).expect("its number");
+    lines.retain(|line| line.contains(&format!(" segment {segment}: ")));
     let line = |what: &[&str]| {
         let found = lines.iter().position(|line| what.iter().any(|what| line.contains(what)));
         found.unwrap_or_else(|| panic!("no {what:?} in {lines:#?}"))

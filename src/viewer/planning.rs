@@ -98,11 +98,6 @@ impl Viewer {
                 self.wake_at(now + LOOK_AGAIN);
                 continue;
             }
-            if !self.live && slack < self.config.policy.reserve {
-                admission.is_near(slack);
-            } else if is_pressed {
-                admission.is_pressed(slack);
-            }
             let choice = if !self.config.download_from_peers {
                 match situation.http {
                     HttpWork::None => Choice::Http(Reason::LastCall),
@@ -117,8 +112,17 @@ impl Viewer {
                 Choice::Race if !admission.allows_race() => Choice::Http(Reason::LastCall),
                 choice => choice,
             };
-            admission
-                .passed(situation.http != HttpWork::None || matches!(choice, Choice::Http(_) | Choice::Race));
+            // What cannot be had holds up nothing.
+            if situation.is_at_work() || self.is_untried(spec.id) {
+                let is_fetched =
+                    situation.http != HttpWork::None || matches!(choice, Choice::Http(_) | Choice::Race);
+                admission.passed(is_fetched);
+                if !self.live && slack < self.config.policy.reserve {
+                    admission.is_near(slack);
+                } else if is_pressed {
+                    admission.is_pressed(slack);
+                }
+            }
             self.trace_choice(now, &spec, &policy, &situation, choice);
             match choice {
                 Choice::Wait => {

@@ -170,6 +170,26 @@ fn who_is_asked_and_says_nothing_is_not_waited_for_longer_than_there_is_time() {
 }
 
 #[test]
+fn on_a_tight_line_what_cannot_be_had_holds_up_nothing() {
+    let (now, mut viewer) = (Instant::now(), viewer_of_a_film());
+    viewer.seen = (1_000_000, secs(4));
+    viewer.http.record_transfer(500_000, secs(1));
+    let fetched = |viewer: &mut Viewer| -> Vec<(FetchId, SegmentId)> {
+        let actions = std::iter::from_fn(|| viewer.poll_action(now));
+        let fetches = actions.filter_map(|action| match action {
+            Action::Fetch { fetch, segment, .. } => Some((fetch, segment)),
+            _ => None,
+        });
+        fetches.collect()
+    };
+    viewer.handle_seek(now, SegmentId(0));
+    let first = fetched(&mut viewer);
+    assert_eq!(first.iter().map(|(_, segment)| segment.0).collect::<Vec<_>>(), [0], "one after the other");
+    viewer.handle_http_failure(now, first[0].0, FetchFailure::NotFound);
+    assert_eq!(fetched(&mut viewer).first().map(|(_, segment)| segment.0), Some(1));
+}
+
+#[test]
 fn a_swarm_that_never_forms_stalls_nobody() {
     let mut world = World::new(vod());
     world.origin_rate = 400_000;
