@@ -13,7 +13,7 @@ use super::{SegmentSpec, Viewer};
 /// The access link, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// Nothing has come over HTTP yet.
+    /// The first segment has not come yet.
     Unmeasured,
     /// It hardly carries the stream: all comes over HTTP, where nothing comes twice.
     Narrow,
@@ -43,7 +43,10 @@ impl Viewer {
     /// What is known of the line: it carries what HTTP has brought through it, or several peers have. An origin that has become
     /// slow does not make it narrow.
     pub(super) fn line(&self) -> Line {
-        let Some(http) = self.http.rate() else { return Line::Unmeasured };
+        let Some(http) = self.http.rate() else {
+            // Where segments are too small to tell, there is room for them.
+            return if self.seen.1.is_zero() { Line::Unmeasured } else { Line::Wide };
+        };
         let is_below = |times: f64| {
             let needed = times * self.stream_rate();
             let is_fast = |peer: &super::RemotePeer| peer.estimate.rate().is_some_and(|rate| rate >= needed);
@@ -135,6 +138,7 @@ mod tests {
         }
         assert_eq!(viewer.line(), Line::Unmeasured);
         viewer.seen = (1_000_000, 2 * S);
+        assert_eq!(viewer.line(), Line::Wide, "what came was too little to tell");
         for (bytes, line) in [(600_000, Line::Narrow), (9_000_000, Line::Wide), (1_000_000, Line::Tight)] {
             viewer.http = Default::default();
             viewer.http.record_transfer(bytes, S);
