@@ -130,12 +130,12 @@ fn the_trace_tells_where_a_segment_came_from_and_what_it_cost() {
     let number = |line: &str| Some(line.split_once(" segment ")?.1.split_once(':')?.0.to_owned());
     let segment = number(asked).expect("its number");
     lines.retain(|line| line.contains(&format!(" segment {segment}: ")));
-    let line = |what: &[&str]| {
-        let found = lines.iter().position(|line| what.iter().any(|what| line.contains(what)));
+    let line = |what: &str| {
+        let found = lines.iter().position(|line| line.contains(what));
         found.unwrap_or_else(|| panic!("no {what:?} in {lines:#?}"))
     };
-    let (wanted, whole) = (line(&["wanted; playback needs it in"]), line(&["whole with"]));
-    let asked = line(&["asking"]);
+    let (wanted, whole) = (line("wanted; playback needs it in"), line("whole with"));
+    let asked = line("asking");
     assert!(wanted < asked && asked < whole, "{lines:#?}");
     let numbers = lines[whole].split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u64>().ok());
     // Time, segment, size, time left; then bytes over HTTP, from peers and wasted.

@@ -188,17 +188,14 @@ impl Peer {
 
     /// It says that it has some of it.
     fn lists(&self, segment: SegmentId) -> bool {
-        self.has_come_to(segment) && self.says_it_has(segment)
+        self.has_come_to(segment)
+            && (self.said.loaded.binary_search(&segment).is_ok()
+                || self.said.held.iter().any(|held| held.segment == segment))
     }
 
     /// It has said something of `segment` or of one after it.
     fn has_come_to(&self, segment: SegmentId) -> bool {
         self.newest.is_some_and(|newest| newest >= segment)
-    }
-
-    fn says_it_has(&self, segment: SegmentId) -> bool {
-        self.said.loaded.binary_search(&segment).is_ok()
-            || self.said.held.iter().any(|held| held.segment == segment)
     }
 
     fn doubt(&mut self, segment: SegmentId, doubt: Doubt) {

@@ -20,7 +20,7 @@ pub struct Counters {
     /// HTTP requests made because whoever was to make them before us had not.
     pub backups: u64,
     /// HTTP requests made because there was no time for anything else: at the start, after a seek, and when no
-    /// peer had what was needed.
+    /// peer had what was needed. And those on a line that carries hardly more than the stream.
     pub last_calls: u64,
     /// HTTP requests made because a peer at work was about to be late.
     pub hedges: u64,

@@ -22,6 +22,13 @@ pub enum Line {
     Wide,
 }
 
+impl Line {
+    /// Whether something may come beside what is needed next.
+    pub fn has_room(self) -> bool {
+        matches!(self, Self::Unmeasured | Self::Wide)
+    }
+}
+
 /// Rates below these, in rates of the stream, make a line narrow or tight. With tight below 4, fewer viewers stand still who share
 /// their line with others, but swarms of a few hundred lose half a point of their efficiency.
 const NARROW: f64 = 1.3;
@@ -66,8 +73,9 @@ impl Viewer {
 #[derive(Debug)]
 pub struct Admission {
     line: Line,
-    /// One before is missing, and asked for over HTTP.
+    /// One before is missing.
     is_missing: bool,
+    /// One before is asked for over HTTP.
     is_fetched: bool,
     /// The slack from which on nothing is begun.
     horizon: Option<Duration>,
@@ -84,7 +92,7 @@ impl Admission {
         match self.line {
             // The first picture needs all there is.
             Line::Unmeasured if self.is_fetched && tells(spec) => false,
-            Line::Narrow | Line::Tight if self.is_missing && tells(spec) => false,
+            line if !line.has_room() && self.is_missing && tells(spec) => false,
             _ => is_pressed || !is_far,
         }
     }
@@ -96,17 +104,17 @@ impl Admission {
 
     /// Whether there is room for it twice.
     pub fn allows_race(&self) -> bool {
-        matches!(self.line, Line::Unmeasured | Line::Wide)
+        self.line.has_room()
     }
 
     /// The segment is short of time.
-    pub fn is_pressed(&mut self, slack: Duration) {
+    pub fn note_pressed(&mut self, slack: Duration) {
         self.horizon.get_or_insert(slack + MUCH_LATER);
     }
 
     /// The segment is one of a film, of which there is always more to fetch, and little is in hand: no more is begun than what
     /// may come in time.
-    pub fn is_near(&mut self, slack: Duration) {
+    pub fn note_near(&mut self, slack: Duration) {
         self.horizon.get_or_insert(slack + slack.max(MUCH_LATER));
     }
 
@@ -175,11 +183,11 @@ mod tests {
     #[test]
     fn what_is_needed_much_later_waits_for_what_is_short_of_time() {
         let mut wide = Admission::new(Line::Wide);
-        wide.is_pressed(S);
+        wide.note_pressed(S);
         assert!(wide.admits(&spec(S), 3 * S, false) && !wide.admits(&spec(S), 4 * S, false));
         assert!(wide.admits(&spec(S), 4 * S, true), "it is short of time, too");
         let mut film = Admission::new(Line::Wide);
-        film.is_near(5 * S);
+        film.note_near(5 * S);
         assert!(film.admits(&spec(S), 9 * S, false) && !film.admits(&spec(S), 10 * S, false));
     }
 }

@@ -118,9 +118,9 @@ impl Viewer {
                     situation.http != HttpWork::None || matches!(choice, Choice::Http(_) | Choice::Race);
                 admission.passed(is_fetched);
                 if !self.live && slack < self.config.policy.reserve {
-                    admission.is_near(slack);
+                    admission.note_near(slack);
                 } else if is_pressed {
-                    admission.is_pressed(slack);
+                    admission.note_pressed(slack);
                 }
             }
             self.trace_choice(now, &spec, &policy, &situation, choice);
@@ -152,7 +152,7 @@ impl Viewer {
         }
     }
 
-    /// Nobody has been asked for the segment, or nobody has failed.
+    /// Nobody is bringing the segment, and HTTP has not failed to.
     fn is_untried(&self, segment: SegmentId) -> bool {
         self.holdings.get(&segment).is_some_and(|h| !h.is_fed() && h.failures == 0)
     }

@@ -14,7 +14,6 @@
 use std::time::{Duration, Instant};
 
 use super::holding::{Holding, PeerTransfer, State};
-use super::line::Line;
 use super::peers::RemotePeer;
 use super::{Action, PeerKey, SegmentSpec, Viewer};
 use crate::swarm::{Command, SegmentId};
@@ -29,7 +28,7 @@ impl Viewer {
         if !self.live || self.sees_all() || !self.config.download_from_peers {
             return;
         }
-        if matches!(self.line(), Line::Narrow | Line::Tight) {
+        if !self.line().has_room() {
             // What is sent unasked comes beside what is needed before it.
             return;
         }

@@ -128,6 +128,16 @@ fn the_first_peer_is_heard_before_http_fills_the_buffer() {
     assert!(fetches(&mut viewer) > 0, "it does not have them");
 }
 
+/// What is asked of HTTP now.
+fn fetches(viewer: &mut Viewer, now: Instant) -> Vec<(FetchId, SegmentId)> {
+    let actions = std::iter::from_fn(|| viewer.poll_action(now));
+    let fetches = actions.filter_map(|action| match action {
+        Action::Fetch { fetch, segment, .. } => Some((fetch, segment)),
+        _ => None,
+    });
+    fetches.collect()
+}
+
 #[test]
 fn who_is_asked_and_says_nothing_is_not_waited_for_longer_than_there_is_time() {
     let (start, mut viewer) = (Instant::now(), viewer_of_a_film());
@@ -135,11 +145,8 @@ fn who_is_asked_and_says_nothing_is_not_waited_for_longer_than_there_is_time() {
     let two = viewer.segments[..2].into();
     viewer.handle_segments(two, false);
     let fetch_of = |viewer: &mut Viewer, now: Instant, wanted: i64| {
-        let actions: Vec<Action> = std::iter::from_fn(|| viewer.poll_action(now)).collect();
-        actions.into_iter().find_map(|action| match action {
-            Action::Fetch { fetch, segment, .. } if segment.0 == wanted => Some(fetch),
-            _ => None,
-        })
+        let fetches = fetches(viewer, now);
+        fetches.into_iter().find(|(_, segment)| segment.0 == wanted).map(|(fetch, _)| fetch)
     };
     viewer.handle_swarm_forming(true);
     viewer.handle_seek(start, SegmentId(0));
@@ -174,19 +181,11 @@ fn on_a_tight_line_what_cannot_be_had_holds_up_nothing() {
     let (now, mut viewer) = (Instant::now(), viewer_of_a_film());
     viewer.seen = (1_000_000, secs(4));
     viewer.http.record_transfer(500_000, secs(1));
-    let fetched = |viewer: &mut Viewer| -> Vec<(FetchId, SegmentId)> {
-        let actions = std::iter::from_fn(|| viewer.poll_action(now));
-        let fetches = actions.filter_map(|action| match action {
-            Action::Fetch { fetch, segment, .. } => Some((fetch, segment)),
-            _ => None,
-        });
-        fetches.collect()
-    };
     viewer.handle_seek(now, SegmentId(0));
-    let first = fetched(&mut viewer);
+    let first = fetches(&mut viewer, now);
     assert_eq!(first.iter().map(|(_, segment)| segment.0).collect::<Vec<_>>(), [0], "one after the other");
     viewer.handle_http_failure(now, first[0].0, FetchFailure::NotFound);
-    assert_eq!(fetched(&mut viewer).first().map(|(_, segment)| segment.0), Some(1));
+    assert_eq!(fetches(&mut viewer, now).first().map(|(_, segment)| segment.0), Some(1));
 }
 
 #[test]
