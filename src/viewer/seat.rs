@@ -53,6 +53,8 @@ impl Viewer {
         match seat(me, spec.name(), electors, swarm.as_ref(), fetchers) {
             // Too few are elected, or we would not have had to step in: we go on as one of them.
             Seat::Wave(1) if self.goes_on(spec) => Seat::Elected,
+            // What begins slowly is slow for all: others had better begin, if there are any.
+            Seat::Elected if self.gives_slowly() && !self.sees_all() => Seat::Wave(1),
             seat => seat,
         }
     }

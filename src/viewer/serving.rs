@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use super::holding::State;
+use super::uplink::HEADROOM;
 use super::{Action, PeerKey, Viewer};
 use crate::swarm::{Announcement, Command, Held, Peer, SegmentId};
 
@@ -18,10 +19,6 @@ const ANNOUNCE_GAP: Duration = Duration::from_millis(30);
 
 /// What others gain little by knowing waits so long for an announcement to go with.
 const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(1);
-
-/// So much faster than the stream a child should be served: with no more than the stream's rate, whoever waits
-/// for it in turn gets it a segment's length later at best, and a segment larger than the others is late.
-const HEADROOM: f64 = 1.3;
 
 /// A child that has had nothing for so long is told to look elsewhere: well before the 2 s after which
 /// p2p-media-loader gives a peer up, and after we have had time to look elsewhere ourselves.
@@ -47,16 +44,16 @@ impl Viewer {
         self.config.upload_to_peers && self.upload_slots(now) > 0
     }
 
-    /// Bytes a second that a child should have.
-    fn child_rate(&self) -> f64 {
-        HEADROOM * self.stream_rate()
-    }
-
     pub(super) fn upload_slots(&self, now: Instant) -> usize {
-        let need = self.child_rate();
+        let need = HEADROOM * self.stream_rate();
         let allowed =
             self.config.max_upload_rate.map_or(usize::MAX, |max| (max as f64 / need).max(1.0) as usize);
-        self.uplink.slots(now, need).min(allowed)
+        self.uplink.slots(now, self.stream_rate()).min(allowed)
+    }
+
+    /// Whoever has a segment from this viewer has it slowly, and so have all behind.
+    pub(super) fn gives_slowly(&self) -> bool {
+        self.uplink.is_weak(self.stream_rate())
     }
 
     /// Whether this peer can be served beside the others.
@@ -180,7 +177,7 @@ impl Viewer {
         debug_assert!(self.config.max_upload_rate.is_some() || !self.has_somebody_to_serve());
         match std::mem::take(&mut self.left) {
             0 => {}
-            left => self.uplink.record_left(now, left, self.child_rate()),
+            left => self.uplink.record_left(now, left, self.stream_rate()),
         }
     }
 
@@ -193,7 +190,7 @@ impl Viewer {
         let children = self.peers.values().filter(|p| p.state.upload.is_some()).count();
         let waits = |(key, peer): (&PeerKey, &super::RemotePeer)| peer.room == 0 && self.ready_for(*key) > 0;
         let is_full = waiting_for_budget || self.peers.iter().any(waits);
-        self.uplink.record(now, left, is_full, children, self.child_rate());
+        self.uplink.record(now, left, is_full, children, self.stream_rate());
         if children == 0 {
             self.serving = false;
         }

@@ -3,8 +3,11 @@
 //! What this viewer's uplink can carry, learnt from what it has carried.
 //!
 //! Nobody tells us the speed of our own uplink. While something waits because channels are full, what leaves
-//! is what the uplink can carry; while nothing waits, it can carry more than it does. A child that would get
-//! less than the stream's rate is better told at once to ask somebody else.
+//! is what the uplink can carry; while nothing waits, it can carry more than it does.
+//!
+//! A child should have more than the stream's rate, and is better told at once to ask somebody else. But a weak uplink
+//! left idle is of no use to anybody: the first two children are taken for less. What comes slowly comes in time all the
+//! same where playback is some segments behind, and where it is not, HTTP brings the rest of it.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,14 @@ const SHORTEST_SPAN: Duration = Duration::from_millis(100);
 
 /// Children served before anything was measured.
 const UNTRIED: usize = 4;
+
+/// So much faster than the stream a child should be served: with no more than the stream's rate, whoever waits
+/// for it in turn gets it a segment's length later at best, and a segment larger than the others is late.
+pub const HEADROOM: f64 = 1.3;
+
+/// What an only child is taken for all the same, and each of two, in rates of the stream. With as little for a third and a
+/// fourth, swarms of a few hundred close to the live edge lose half a point, and those of weak uplinks gain nothing.
+const LEAST: [f64; 2] = [0.5, 0.9];
 
 /// After so long without a measurement one child more than known to be possible is tried.
 const RETRY: Duration = Duration::from_secs(30);
@@ -68,9 +79,9 @@ impl Span {
 }
 
 impl Uplink {
-    /// `bytes` have left since the last time; `is_full` when one of so many children waits for room now. Each
-    /// should have `need` bytes a second.
-    pub fn record(&mut self, now: Instant, bytes: u64, is_full: bool, children: usize, need: f64) {
+    /// `bytes` have left since the last time; `is_full` when one of so many children waits for room now. The
+    /// stream has `stream` bytes a second.
+    pub fn record(&mut self, now: Instant, bytes: u64, is_full: bool, children: usize, stream: f64) {
         let Some(span) = &mut self.span else {
             if bytes > 0 && children > 0 {
                 let (since, looked, last) = (now, now, now);
@@ -83,16 +94,16 @@ impl Uplink {
         span.is_full = is_full;
         span.children = span.children.min(children.max(1));
         if children == 0 || span.is_over() {
-            self.conclude(need);
+            self.conclude(stream);
         }
     }
 
     /// The same where nothing else has changed since the last time.
-    pub fn record_left(&mut self, now: Instant, bytes: u64, need: f64) {
+    pub fn record_left(&mut self, now: Instant, bytes: u64, stream: f64) {
         let Some(span) = &mut self.span else { return };
         span.pass(now, bytes);
         if span.is_over() {
-            self.conclude(need);
+            self.conclude(stream);
         }
     }
 
@@ -100,7 +111,7 @@ impl Uplink {
         self.span.is_some()
     }
 
-    fn conclude(&mut self, need: f64) {
+    fn conclude(&mut self, stream: f64) {
         let Some(span) = self.span.take() else { return };
         // Up to the last bytes that left: what follows is no part of the measurement.
         let elapsed = span.last.saturating_duration_since(span.since);
@@ -109,7 +120,7 @@ impl Uplink {
         }
         let rate = span.left as f64 / elapsed.as_secs_f64();
         let wanted_more = span.waiting > elapsed.mul_f64(0.6);
-        if !wanted_more || rate >= need * span.children as f64 {
+        if !wanted_more || rate >= HEADROOM * stream * span.children as f64 {
             self.satisfied = self.satisfied.max(span.children);
         }
         if wanted_more || self.measured.is_some() && rate > self.capacity() {
@@ -119,16 +130,23 @@ impl Uplink {
         }
     }
 
-    /// How many children can have `need` bytes a second each.
-    pub fn slots(&self, now: Instant, need: f64) -> usize {
-        let need = need.max(1.0);
+    /// How many children can be served of a stream of so many bytes a second.
+    pub fn slots(&self, now: Instant, stream: f64) -> usize {
         match self.measured {
             Some(at) => {
                 let retry = now.saturating_duration_since(at) >= RETRY;
-                (self.capacity() / need) as usize + usize::from(retry)
+                let rates = self.capacity() / stream.max(1.0);
+                let slow =
+                    (1u32..).zip(LEAST).filter(|(children, least)| rates >= f64::from(*children) * least);
+                slow.count().max((rates / HEADROOM) as usize) + usize::from(retry)
             }
             None => UNTRIED.max(self.satisfied + 1),
         }
+    }
+
+    /// It is known to carry less than a child of a stream of so many bytes a second should have.
+    pub fn is_weak(&self, stream: f64) -> bool {
+        self.measured.is_some() && self.capacity() < HEADROOM * stream
     }
 
     /// Bytes a second that the uplink can carry, as far as measured.
@@ -141,7 +159,9 @@ impl Uplink {
 mod tests {
     use super::*;
 
+    /// Bytes a second that a child should have.
     const NEED: f64 = 500_000.0;
+    const STREAM: f64 = NEED / HEADROOM;
 
     /// Lets `children` take as much as they like of `capacity` for five seconds. Gives the time then.
     fn serve(uplink: &mut Uplink, start: Instant, children: usize, capacity: f64) -> Instant {
@@ -149,9 +169,9 @@ mod tests {
         for tenth in 1..=50 {
             let wanted = children as f64 * NEED;
             let left = (wanted.min(capacity) / 10.0) as u64;
-            uplink.record(at(tenth), left, wanted > capacity, children, NEED);
+            uplink.record(at(tenth), left, wanted > capacity, children, STREAM);
         }
-        uplink.record(at(50), 0, false, 0, NEED);
+        uplink.record(at(50), 0, false, 0, STREAM);
         at(50)
     }
 
@@ -159,65 +179,81 @@ mod tests {
     fn an_uplink_that_is_full_is_known() {
         let start = Instant::now();
         let mut uplink = Uplink::default();
-        assert_eq!(uplink.slots(start, NEED), UNTRIED);
+        assert_eq!(uplink.slots(start, STREAM), UNTRIED);
         let now = serve(&mut uplink, start, 2, 600_000.0);
-        assert_eq!(uplink.slots(now, NEED), 1);
+        assert_eq!(uplink.slots(now, STREAM), 1);
         let now = serve(&mut uplink, now, 2, 100_000.0);
-        assert_eq!(uplink.slots(now, NEED), 0, "it has become slower");
-        assert_eq!(uplink.slots(now + RETRY, NEED), 1, "it is tried again");
+        assert_eq!(uplink.slots(now, STREAM), 0, "it has become slower");
+        assert_eq!(uplink.slots(now + RETRY, STREAM), 1, "it is tried again");
+    }
+
+    #[test]
+    fn a_weak_uplink_has_a_child_or_two() {
+        let slots_of = |rates: f64| {
+            let mut uplink = Uplink::default();
+            let now = serve(&mut uplink, Instant::now(), UNTRIED, rates * STREAM);
+            (uplink.slots(now, STREAM), uplink.is_weak(STREAM))
+        };
+        assert_eq!(slots_of(0.45), (0, true));
+        assert_eq!(slots_of(0.55), (1, true));
+        assert_eq!(slots_of(1.25), (1, true));
+        assert_eq!(slots_of(1.35), (1, false));
+        assert_eq!(slots_of(1.85), (2, false));
+        assert_eq!(slots_of(3.85), (2, false), "a third has all it should have, or nothing");
+        assert_eq!(slots_of(3.95), (3, false));
     }
 
     #[test]
     fn an_uplink_that_is_not_full_takes_one_child_more_at_a_time() {
         let mut uplink = Uplink::default();
         let now = serve(&mut uplink, Instant::now(), UNTRIED, 1e9);
-        assert_eq!(uplink.slots(now, NEED), UNTRIED + 1, "one more than were served");
+        assert_eq!(uplink.slots(now, STREAM), UNTRIED + 1, "one more than were served");
         let now = serve(&mut uplink, now, UNTRIED + 1, 1e9);
-        assert_eq!(uplink.slots(now, NEED), UNTRIED + 2);
+        assert_eq!(uplink.slots(now, STREAM), UNTRIED + 2);
     }
 
     #[test]
     fn one_slow_child_does_not_make_the_uplink_slow() {
         let mut uplink = Uplink::default();
         let now = serve(&mut uplink, Instant::now(), 5, 2_100_000.0);
-        assert_eq!(uplink.slots(now, NEED), 4);
+        assert_eq!(uplink.slots(now, STREAM), 4);
         // It is far away: its channel is full at a fraction of what the uplink can carry.
         let mut at = now;
         for _ in 0..8 {
             at += Duration::from_millis(100);
-            uplink.record(at, 20_000, true, 1, NEED);
+            uplink.record(at, 20_000, true, 1, STREAM);
         }
-        assert_eq!(uplink.slots(at, NEED), 4);
+        assert_eq!(uplink.slots(at, STREAM), 4);
     }
 
     #[test]
     fn the_time_before_the_first_bytes_leave_does_not_count() {
         let mut uplink = Uplink::default();
         let start = Instant::now();
-        uplink.record(start, 0, true, 2, NEED);
+        uplink.record(start, 0, true, 2, STREAM);
         let now = serve(&mut uplink, start + Duration::from_secs(3), 2, 600_000.0);
-        assert_eq!(uplink.slots(now, NEED), 1);
+        assert_eq!(uplink.slots(now, STREAM), 1);
     }
 
     #[test]
     fn what_leaves_while_nothing_else_changes_counts() {
         let mut uplink = Uplink::default();
         let start = Instant::now();
-        uplink.record(start, 1000, true, 2, NEED);
+        uplink.record(start, 1000, true, 2, STREAM);
         for tenth in 1..=5 {
             assert!(uplink.is_measuring());
-            uplink.record_left(start + Duration::from_millis(100 * tenth), 60_000, NEED);
+            uplink.record_left(start + Duration::from_millis(100 * tenth), 60_000, STREAM);
         }
         assert!(!uplink.is_measuring());
-        assert_eq!(uplink.slots(start + SPAN, NEED), 1, "600,000 bytes a second");
+        assert_eq!(uplink.slots(start + SPAN, STREAM), 1, "600,000 bytes a second");
     }
 
     #[test]
     fn what_is_too_short_says_nothing() {
         let start = Instant::now();
         let mut uplink = Uplink::default();
-        uplink.record(start, 1000, true, 1, NEED);
-        uplink.record(start + Duration::from_millis(50), 1000, false, 0, NEED);
-        assert_eq!(uplink.slots(start, NEED), UNTRIED);
+        uplink.record(start, 1000, true, 1, STREAM);
+        uplink.record(start + Duration::from_millis(50), 1000, false, 0, STREAM);
+        assert_eq!(uplink.slots(start, STREAM), UNTRIED);
     }
 }
