@@ -293,7 +293,10 @@ impl Viewer {
         let Some(holding) = self.holdings.get_mut(&segment) else { return };
         holding.state = State::Complete;
         holding.contributors = Vec::new();
-        let bytes = holding.have;
+        let (bytes, is_late) = (holding.have, holding.is_late);
+        if self.live {
+            self.lateness.record(&self.config.peer_id, segment, is_late);
+        }
         if let Some(spec) = self.spec(segment).copied() {
             // Halving keeps the guess near the present bitrate.
             if self.seen.1 > Duration::from_secs(60) {

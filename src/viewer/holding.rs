@@ -111,6 +111,8 @@ pub struct Holding {
     // Few segments are on their way at a time, and a viewer holds a dozen: so these do not lie with the rest.
     pub http: Option<Box<HttpFetch>>,
     pub transfer: Option<Box<PeerTransfer>>,
+    /// There was no time left for peers to bring all of it.
+    pub is_late: bool,
     /// Somebody was sent away because nothing came for so long: nobody else is invited to wait.
     pub starving: bool,
     /// Failed HTTP requests since the last that worked.
@@ -153,6 +155,7 @@ impl Holding {
             contributors: Vec::new(),
             http: None,
             transfer: None,
+            is_late: false,
             starving: false,
             failures: 0,
             not_before: None,

@@ -13,6 +13,7 @@
 //! | `planning` | which segments are wanted, and a pass of the switcher over them |
 //! | `needs` | when playback needs them |
 //! | `line` | what the access link carries, and what may come through it at the same time |
+//! | `lateness` | how often the swarm is late, and who then fetches early |
 //! | `seat` | our place among those who fetch for the swarm |
 //! | `fetches` | HTTP requests: their start, bytes, end and failures |
 //! | `peers` | channels and commands of peers, and the bytes they send |
@@ -30,6 +31,7 @@ mod config;
 mod edge;
 mod fetches;
 mod holding;
+mod lateness;
 mod line;
 mod memory;
 mod needs;
@@ -64,6 +66,7 @@ use edge::LiveEdge;
 pub use fetches::{Confirmation, FetchFailure};
 pub use holding::Placement;
 use holding::{Holding, State};
+use lateness::Lateness;
 use needs::Clock;
 use news::News;
 pub use peers::PeerReport;
@@ -148,6 +151,7 @@ pub struct Viewer {
     turned_away: bool,
     edge: LiveEdge,
     news: News,
+    lateness: Lateness,
     /// How long a segment takes from one viewer to the next, from what this one has seen.
     hop: Duration,
     /// Whose turn it is to be served.
@@ -199,6 +203,7 @@ impl Viewer {
             turned_away: false,
             edge: LiveEdge::default(),
             news: News::default(),
+            lateness: Lateness::default(),
             hop: UNMEASURED_HOP,
             turn: PeerKey(0),
             next_fetch: 0,

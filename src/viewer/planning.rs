@@ -283,6 +283,7 @@ impl Viewer {
             return;
         }
         let offset = holding.have;
+        holding.is_late |= matches!(reason, Reason::LastCall | Reason::Hedge);
         self.unsubscribe(spec.id);
         let fetch = FetchId(self.next_fetch);
         self.next_fetch += 1;

@@ -53,8 +53,12 @@ impl Viewer {
         match seat(me, spec.name(), electors, swarm.as_ref(), fetchers) {
             // Too few are elected, or we would not have had to step in: we go on as one of them.
             Seat::Wave(1) if self.goes_on(spec) => Seat::Elected,
+            // A full mesh elects one, as browsers do.
+            seat if self.sees_all() => seat,
             // What begins slowly is slow for all: others had better begin, if there are any.
-            Seat::Elected if self.gives_slowly() && !self.sees_all() => Seat::Wave(1),
+            Seat::Elected if self.gives_slowly() => Seat::Wave(1),
+            // HTTP would bring it in the end all the same.
+            _ if self.lateness.volunteers(spec.id) && !self.gives_slowly() => Seat::Elected,
             seat => seat,
         }
     }
@@ -74,5 +78,47 @@ impl Viewer {
 
     fn term(&self, spec: &SegmentSpec) -> i64 {
         term(&self.config.peer_id, spec.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::{PeerId, SegmentId};
+    use crate::viewer::{PeerKey, ViewerConfig};
+
+    /// The seats of a viewer with one peer in a swarm of so many, for segment after segment.
+    fn seats(viewer: &mut Viewer, now: Instant, viewers: u64) -> Vec<Seat> {
+        viewer.handle_swarm_size(viewers);
+        let seat_of = |id| {
+            let (id, duration, slack) = (SegmentId(id), Duration::from_secs(4), Duration::from_secs(12));
+            let spec = SegmentSpec { id, start: slack, duration, size: None, names: None, pace: None };
+            let policy = viewer.policy();
+            viewer.seat(now, &spec, &policy, &viewer.situation(now, &spec, slack, &policy))
+        };
+        (0..4000).map(seat_of).collect()
+    }
+
+    #[test]
+    fn who_gives_slowly_is_not_elected_where_others_may_be() {
+        let now = Instant::now();
+        let mut viewer = Viewer::new(ViewerConfig::new(PeerId(*b"-GP0001-me0000000000")));
+        viewer.handle_segments([].into(), true);
+        viewer.handle_peer_open(now, PeerKey(1), PeerId(*b"-GP0001-peer00000000"));
+        let (large, small) = (seats(&mut viewer, now, 100), seats(&mut viewer, now, 2));
+        assert!(large.contains(&Seat::Elected) && small.contains(&Seat::Elected));
+
+        let stream = viewer.stream_rate();
+        viewer.uplink.record(now, 1, true, 1, stream);
+        let second = now + Duration::from_secs(1);
+        viewer.uplink.record(second, (0.6 * stream) as u64, true, 1, stream);
+        assert!(viewer.gives_slowly() && viewer.can_give(second));
+        let yields = |seat: Seat| if seat == Seat::Elected { Seat::Wave(1) } else { seat };
+        assert_eq!(
+            seats(&mut viewer, second, 100),
+            large.into_iter().map(yields).collect::<Vec<_>>(),
+            "it steps in where nobody else does"
+        );
+        assert_eq!(seats(&mut viewer, second, 2), small, "the others count upon it");
     }
 }
