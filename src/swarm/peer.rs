@@ -320,28 +320,7 @@ impl Peer {
                 }
                 Notice::Cancelled
             }
-            Command::Data { segment, request_id, size } => match &mut self.download {
-                Some(d) if (d.segment, d.request_id) == (segment, request_id) && !d.answered => {
-                    (d.answered, d.size) = (true, size);
-                    Notice::Header { segment, offset: d.offset, size }
-                }
-                // What was asked for meanwhile takes the place of what we subscribed to.
-                Some(_) => {
-                    self.subscription.take_if(|ours| *ours == Subscription { segment, request_id });
-                    Notice::Nothing
-                }
-                None => match self.subscription.take_if(|ours| *ours == Subscription { segment, request_id })
-                {
-                    Some(_) => {
-                        let answered = true;
-                        let download =
-                            Download { segment, request_id, offset: 0, answered, size, received: 0 };
-                        self.download = Some(Box::new(download));
-                        Notice::Pushed { segment, size }
-                    }
-                    None => Notice::Nothing,
-                },
-            },
+            Command::Data { segment, request_id, size } => self.take_header(segment, request_id, size),
             Command::Completed { segment, request_id } => match self.download() {
                 Some(d) if (d.segment, d.request_id) == (segment, request_id) => {
                     self.download = None;
@@ -366,6 +345,32 @@ impl Peer {
                 }
             },
         })
+    }
+
+    /// The peer begins to send something. It sends one thing at a time.
+    fn take_header(&mut self, segment: SegmentId, request_id: u64, size: Option<u64>) -> Notice {
+        let subscription = self.subscription.take_if(|ours| *ours == Subscription { segment, request_id });
+        match &mut self.download {
+            Some(d) if (d.segment, d.request_id) == (segment, request_id) && !d.answered => {
+                (d.answered, d.size) = (true, size);
+                Notice::Header { segment, offset: d.offset, size }
+            }
+            // A request of ours that we have taken back since has crossed with what the peer sent us unasked, and
+            // replaced it: the bytes that follow are no part of that.
+            Some(d) if d.answered => {
+                let segment = d.segment;
+                self.download = None;
+                Notice::Absent { segment }
+            }
+            // What was asked for meanwhile takes the place of what we subscribed to.
+            Some(_) => Notice::Nothing,
+            None if subscription.is_some() => {
+                let download = Download { segment, request_id, offset: 0, answered: true, size, received: 0 };
+                self.download = Some(Box::new(download));
+                Notice::Pushed { segment, size }
+            }
+            None => Notice::Nothing,
+        }
     }
 
     fn take_announcement(&mut self, mut said: Arc<Announcement>) {

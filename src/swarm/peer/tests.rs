@@ -100,6 +100,24 @@ fn what_nobody_subscribed_to_or_what_comes_too_late_is_ignored() {
 }
 
 #[test]
+fn bytes_of_a_request_that_was_taken_back_are_no_part_of_what_it_replaced() {
+    let (mut ours, mut theirs) = (peer(), peer());
+    theirs.handle(ours.subscribe(SegmentId(8))).unwrap();
+    let pushed = theirs.push(Some(100)).unwrap();
+    // Before we hear of that, we ask for something else and do without it.
+    let (asked, taken_back) = (ours.request(SEGMENT, 0), ours.cancel().unwrap());
+    assert_eq!(ours.handle(pushed), Ok(Notice::Pushed { segment: SegmentId(8), size: Some(100) }));
+    assert_eq!(ours.payload(10), Ok(Some((SegmentId(8), 0))));
+    let answer = Command::Data { segment: SEGMENT, request_id: request_id(&asked), size: Some(70) };
+    theirs.handle(asked).unwrap();
+    assert_eq!(theirs.upload().map(|upload| upload.segment), Some(SEGMENT), "it serves one at a time");
+    assert_eq!(ours.handle(answer), Ok(Notice::Absent { segment: SegmentId(8) }));
+    assert_eq!(ours.payload(20), Ok(None));
+    theirs.handle(taken_back).unwrap();
+    assert!(theirs.upload.is_none() && ours.is_free(Instant::now()));
+}
+
+#[test]
 fn a_new_request_replaces_the_one_being_served() {
     let mut peer = peer();
     for (segment, request_id) in [(SEGMENT, 1), (SegmentId(8), 2)] {
