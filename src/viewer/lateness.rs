@@ -12,11 +12,11 @@ use crate::swarm::{PeerId, SegmentId, election_score};
 /// Weight of the newest segment in the share of those that were late.
 const NEWEST: f32 = 0.1;
 
-/// Who is late more often than this may volunteer. It takes half a minute of ill luck, not one segment.
+/// Who is late more often than this may volunteer. It takes five late segments in a row, not one.
 const OFTEN: f32 = 0.4;
 
-/// Of those who are often late, this share begins to volunteer with each segment. With three times as many all who wait for the same
-/// peer would begin before the first of them has helped the others.
+/// Of those who are often late, this share begins to volunteer with each segment. With three times as many a point is lost: some
+/// begin before those who have begun can have helped them.
 const SHARE: f64 = 0.03;
 
 /// For so many segments. What they bring has to find its way first, and is worth much only on a way that lasts.
