@@ -77,7 +77,7 @@ enum Happening {
     HttpEnd { node: usize, fetch: FetchId },
     HttpFailure { node: usize, fetch: FetchId },
     Command { to: usize, from: usize, command: Command },
-    Payload { to: usize, from: usize, len: u64 },
+    Payload { to: usize, from: usize, segment: SegmentId, range: Range<u64> },
     Delivered { from: usize, to: usize, len: u64 },
 }
 
@@ -419,7 +419,7 @@ impl World {
                     self.carry_out(n, Action::Command { peer, command: command.clone() });
                 }
             }
-            Action::Upload { peer, segment: _, range } => self.upload(n, peer, range),
+            Action::Upload { peer, segment, range } => self.upload(n, peer, segment, range),
             Action::Check { segment } => {
                 let has_all = self.nodes[n].stored.get(&segment) == Some(&self.stream.bytes);
                 let sound = !self.nodes[n].polluted.remove(&segment) && has_all;
@@ -455,7 +455,7 @@ impl World {
         self.at(at, Happening::HttpEnd { node: n, fetch });
     }
 
-    fn upload(&mut self, from: usize, peer: PeerKey, range: Range<u64>) {
+    fn upload(&mut self, from: usize, peer: PeerKey, segment: SegmentId, range: Range<u64>) {
         let to = peer.0 as usize;
         if self.nodes[from].vice == Some(Vice::Stalls) && range.end > self.stream.bytes / 2 {
             return;
@@ -473,7 +473,7 @@ impl World {
         self.link_free.insert((from, to), sent);
         *self.nodes[from].sent.entry(peer).or_default() += len;
         self.at(sent, Happening::Delivered { from, to, len });
-        self.at(sent + self.link_latency, Happening::Payload { to, from, len });
+        self.at(sent + self.link_latency, Happening::Payload { to, from, segment, range });
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -511,13 +511,23 @@ impl World {
                     self.nodes[to].viewer.handle_command(now, PeerKey(from as u64), command);
                 }
             }
-            Happening::Payload { to, from, len } => {
+            Happening::Payload { to, from, segment, range } => {
                 if self.nodes[from].gone {
                     return;
                 }
-                let pollutes = self.nodes[from].vice == Some(Vice::Pollutes);
+                let vice = self.nodes[from].vice;
+                let pollutes = vice == Some(Vice::Pollutes);
                 let node = &mut self.nodes[to];
-                let placed = node.viewer.handle_payload(now, PeerKey(from as u64), len);
+                let placed = node.viewer.handle_payload(now, PeerKey(from as u64), range.end - range.start);
+                if let Some((taken_for, placement)) = &placed
+                    && vice.is_none()
+                {
+                    assert_eq!(
+                        (*taken_for, placement.offset),
+                        (segment, range.start),
+                        "bytes are joined to others"
+                    );
+                }
                 if let Some((segment, placement)) = &placed
                     && pollutes
                     && !placement.append.is_empty()
