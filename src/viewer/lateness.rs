@@ -35,8 +35,8 @@ impl Lateness {
     /// `segment` is there. `is_late`: HTTP had to bring it, or the rest of it, at the last call.
     pub fn record(&mut self, me: &PeerId, segment: SegmentId, is_late: bool) {
         self.share += NEWEST * (f32::from(u8::from(is_late)) - self.share);
-        let draw = f64::from(election_score(&me.0, segment)) / 2f64.powi(32);
-        if self.share >= OFTEN && draw < SHARE && !self.volunteers(segment) {
+        let draws = || f64::from(election_score(&me.0, segment)) < SHARE * f64::from(u32::MAX);
+        if self.share >= OFTEN && !self.volunteers(segment) && draws() {
             self.until = Some(SegmentId(segment.0.saturating_add(TERM)));
         }
     }

@@ -100,6 +100,26 @@ mod tests {
     }
 
     #[test]
+    fn who_is_often_late_fetches_early_where_it_does_not_see_the_swarm() {
+        let now = Instant::now();
+        let me = PeerId(*b"-GP0001-me0000000000");
+        let mut viewer = Viewer::new(ViewerConfig::new(me));
+        viewer.handle_segments([].into(), true);
+        viewer.handle_peer_open(now, PeerKey(1), PeerId(*b"-GP0001-peer00000000"));
+        let (large, small) = (seats(&mut viewer, now, 100), seats(&mut viewer, now, 2));
+        let first = (0..).find(|segment| {
+            viewer.lateness.record(&me, SegmentId(*segment), true);
+            viewer.lateness.volunteers(SegmentId(*segment))
+        });
+        let term = first.expect("it volunteers some time") as usize..;
+        let volunteers = seats(&mut viewer, now, 100);
+        assert!(large[term.clone()][..60].iter().any(|seat| *seat != Seat::Elected));
+        assert!(volunteers[term][..60].iter().all(|seat| *seat == Seat::Elected));
+        assert_eq!(volunteers[3900..], large[3900..], "its term is over");
+        assert_eq!(seats(&mut viewer, now, 2), small);
+    }
+
+    #[test]
     fn who_gives_slowly_is_not_elected_where_others_may_be() {
         let now = Instant::now();
         let mut viewer = Viewer::new(ViewerConfig::new(PeerId(*b"-GP0001-me0000000000")));

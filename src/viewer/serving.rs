@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use super::holding::State;
-use super::uplink::HEADROOM;
+use super::uplink::children;
 use super::{Action, PeerKey, Viewer};
 use crate::swarm::{Announcement, Command, Held, Peer, SegmentId};
 
@@ -45,10 +45,10 @@ impl Viewer {
     }
 
     pub(super) fn upload_slots(&self, now: Instant) -> usize {
-        let need = HEADROOM * self.stream_rate();
+        let stream = self.stream_rate();
         let allowed =
-            self.config.max_upload_rate.map_or(usize::MAX, |max| (max as f64 / need).max(1.0) as usize);
-        self.uplink.slots(now, self.stream_rate()).min(allowed)
+            self.config.max_upload_rate.map_or(usize::MAX, |max| children(max as f64, stream).max(1));
+        self.uplink.slots(now, stream).min(allowed)
     }
 
     /// Whoever has a segment from this viewer has it slowly, and so have all behind.

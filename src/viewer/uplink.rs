@@ -20,7 +20,7 @@ const UNTRIED: usize = 4;
 
 /// So much faster than the stream a child should be served: with no more than the stream's rate, whoever waits
 /// for it in turn gets it a segment's length later at best, and a segment larger than the others is late.
-pub const HEADROOM: f64 = 1.3;
+const HEADROOM: f64 = 1.3;
 
 /// What an only child is taken for all the same, and each of two, in rates of the stream. With as little for a third and a
 /// fourth, swarms of a few hundred close to the live edge lose half a point, and those of weak uplinks gain nothing.
@@ -76,6 +76,13 @@ impl Span {
     fn is_over(&self) -> bool {
         self.last.saturating_duration_since(self.since) >= SPAN
     }
+}
+
+/// How many can be served at `rate` bytes a second of a stream of so many.
+pub fn children(rate: f64, stream: f64) -> usize {
+    let rates = rate / stream.max(1.0);
+    let slow = (1u32..).zip(LEAST).filter(|(children, least)| rates >= f64::from(*children) * least);
+    slow.count().max((rates / HEADROOM) as usize)
 }
 
 impl Uplink {
@@ -135,10 +142,7 @@ impl Uplink {
         match self.measured {
             Some(at) => {
                 let retry = now.saturating_duration_since(at) >= RETRY;
-                let rates = self.capacity() / stream.max(1.0);
-                let slow =
-                    (1u32..).zip(LEAST).filter(|(children, least)| rates >= f64::from(*children) * least);
-                slow.count().max((rates / HEADROOM) as usize) + usize::from(retry)
+                children(self.capacity(), stream) + usize::from(retry)
             }
             None => UNTRIED.max(self.satisfied + 1),
         }
